@@ -1,0 +1,1 @@
+"""QuantMCU: ONNX in, microcontroller firmware out, with measured latency back."""
