@@ -1,0 +1,1 @@
+"""From the integer program to C: kernel registry, lowering, emission through Jinja."""

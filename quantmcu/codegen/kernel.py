@@ -1,0 +1,160 @@
+"""What a kernel states about itself: the one place for selection, memory planning, packing of weights and latency prediction."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantmcu.program.program import Value
+from quantmcu.program.steps import Step
+
+
+@dataclass(frozen=True)
+class Core:
+    """The processor core that kernels are chosen for.
+
+    Attributes:
+        name: "cortex-m4", "cortex-m7", ...; also names the cycle model.
+        has_dsp: has the Armv7E-M SIMD instructions (SMLAD, SXTB16, SMMLAR, USAT16, ...).
+        has_fpu: has a single-precision FPU.
+    """
+
+    name: str
+    has_dsp: bool
+    has_fpu: bool
+
+
+@dataclass(frozen=True, eq=False)
+class StepContext:
+    """A step with the values around it and the core it runs on; what every question to a kernel is about."""
+
+    step: Step
+    inputs: tuple[Value, ...]
+    output: Value
+    core: Core
+
+
+@dataclass(frozen=True, eq=False)
+class Constant:
+    """A constant array in flash.
+
+    Attributes:
+        suffix: the C name is `<step name>_<suffix>`.
+        data: one-dimensional (or flattened) array; its dtype decides the C type (int8_t .. int32_t, uint8_t .. uint32_t).
+        align: alignment in bytes.
+        comment: one line above the array: layout and meaning.
+    """
+
+    suffix: str
+    data: NDArray[np.generic]
+    align: int = 4
+    comment: str = ""
+
+
+@dataclass(frozen=True)
+class Input:
+    """Argument of a call: address of input `index`, `offset` bytes in."""
+
+    index: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """Argument of a call: address of the output, `offset` bytes in."""
+
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """Argument of a call: address of the step's scratch memory (aligned to 8 bytes), `offset` bytes in."""
+
+    offset: int = 0
+
+
+Argument = Input | Output | Scratch | int
+"""An argument after the parameter structure; an int is passed as it is."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Field value: the address of the constant with this suffix."""
+
+    suffix: str
+
+
+FieldValue = int | Reference | tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a C function: function(&parameters, arguments...).
+
+    Attributes:
+        function: C symbol.
+        structure: C type of the parameter structure; it is emitted as `static const` with designated initialisers. Empty: none.
+        fields: of the structure, in order.
+        arguments: after the structure.
+    """
+
+    function: str
+    structure: str
+    fields: Mapping[str, FieldValue]
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class LoweredStep:
+    """A step as C: constants and calls, and the source files that it needs.
+
+    Attributes:
+        headers, sources: files below firmware/kernels, copied into the generated model's folder kernels/.
+        generated: files made for this shape (name below kernels/ -> text). Two steps that generate the same name
+            generate the same text.
+    """
+
+    calls: tuple[Call, ...]
+    constants: tuple[Constant, ...] = ()
+    headers: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    generated: Mapping[str, str] = field(default_factory=dict)
+
+
+class Kernel(ABC):
+    """A way to compute one kind of step.
+
+    Attributes:
+        name: unique; shown in reports, e.g. "depthwise_dsp".
+        step_type: the class of steps that it computes.
+        order: among kernels of equal predicted cycles the lower one is taken.
+    """
+
+    name: ClassVar[str]
+    step_type: ClassVar[type[Step]]
+    order: ClassVar[int] = 0
+
+    @abstractmethod
+    def unsupported(self, context: StepContext) -> str | None:
+        """Why the kernel can't compute this step on this core, or None when it can."""
+
+    def scratch_bytes(self, context: StepContext) -> int:
+        """Bytes of scratch memory during the step, exactly."""
+        return 0
+
+    def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
+        """Inputs whose memory the output may take over, at the same address, when nothing else reads them later."""
+        return ()
+
+    @abstractmethod
+    def cycles(self, context: StepContext) -> float:
+        """Predicted cycles of the step on the context's core, from measurements in the emulator."""
+
+    @abstractmethod
+    def lower(self, context: StepContext) -> LoweredStep:
+        """The step as C."""
