@@ -42,6 +42,7 @@ typedef struct {
     size_t output_count;
     size_t step_count;
     const char *const *step_names; /* step_count layer names */
+    size_t arena_bytes; /* static memory of feature maps and scratch, over all memory regions */
 } quantmcu_model;
 
 extern const quantmcu_model quantmcu_model_info;
