@@ -1,0 +1,1 @@
+"""Memory planning: buffers, lifetimes, placement in regions."""

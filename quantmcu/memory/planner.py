@@ -1,0 +1,165 @@
+"""Places buffers in the board's memory regions.
+
+Offset assignment for buffers with lifetimes is dynamic storage allocation; first fit in a good order reaches the lower bound on
+most networks. Several orders are tried, then random changes of the best one, until the bound is met or the tries are used up.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from quantmcu.memory.buffers import Buffer, live_bytes
+
+ALIGNMENT = 8
+_SHUFFLES = 400
+
+
+@dataclass(frozen=True)
+class ArenaRegion:
+    """A memory region and the bytes in it that feature maps may use. Regions come in order of preference, fastest first."""
+
+    name: str
+    capacity: int
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a buffer lies: byte `offset` in the arena of `region`."""
+
+    region: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Where everything lies.
+
+    Attributes:
+        buffers, placements: parallel.
+        region_bytes: arena size of each region that is used.
+        lower_bound: most bytes that live at once (no plan needs less), at step `peak_step`.
+        live: bytes that live during each step.
+    """
+
+    buffers: tuple[Buffer, ...]
+    placements: tuple[Placement, ...]
+    region_bytes: dict[str, int]
+    lower_bound: int
+    peak_step: int
+    live: tuple[int, ...]
+
+    @property
+    def arena_bytes(self) -> int:
+        """All arenas together."""
+        return sum(self.region_bytes.values())
+
+    def value_placements(self) -> dict[str, Placement]:
+        """Placement of each value."""
+        return {
+            name: place for buffer, place in zip(self.buffers, self.placements, strict=True) for name in buffer.values
+        }
+
+    def scratch_placements(self) -> dict[int, Placement]:
+        """Placement of each step's scratch memory."""
+        pairs = zip(self.buffers, self.placements, strict=True)
+        return {buffer.scratch_of: place for buffer, place in pairs if buffer.scratch_of is not None}
+
+
+class DoesNotFitError(Exception):
+    """No placement was found. Carries the lower bound and the step that sets it."""
+
+    def __init__(self, live: Sequence[int], capacity: int) -> None:
+        self.live = tuple(live)
+        self.needed = max(live)
+        self.peak_step = self.live.index(self.needed)
+        self.capacity = capacity
+        super().__init__(f"{self.needed} bytes live at once, {capacity} are there")
+
+
+def plan_memory(buffers: Sequence[Buffer], step_count: int, regions: Sequence[ArenaRegion]) -> MemoryPlan:
+    """Places `buffers` in `regions`, the first regions first, with as few bytes as the search finds.
+
+    Raises:
+        DoesNotFitError: the buffers don't fit.
+    """
+    live = live_bytes(buffers, step_count, ALIGNMENT)
+    bound = max(live, default=0)
+    best: tuple[Placement, ...] | None = None
+    best_bytes = 0
+    for order in _orders(buffers):
+        places = _first_fit(buffers, order, regions)
+        if places is None:
+            continue
+        total = sum(_region_bytes(buffers, places).values())
+        if best is None or total < best_bytes:
+            best, best_bytes = places, total
+        if best_bytes <= bound:
+            break
+    if best is None:
+        raise DoesNotFitError(live, sum(region.capacity for region in regions))
+    return MemoryPlan(
+        tuple(buffers), best, _region_bytes(buffers, best), bound, live.index(bound) if live else 0, tuple(live)
+    )
+
+
+def _orders(buffers: Sequence[Buffer]) -> list[list[int]]:
+    """Orders of placement to try: by size, by lifetime, by size times lifetime, then shuffled variants of these."""
+    keys: list[Callable[[Buffer], tuple[int, ...]]] = [
+        lambda b: (-b.nbytes, b.first),
+        lambda b: (-(b.last - b.first), -b.nbytes),
+        lambda b: (-b.nbytes * (b.last - b.first + 1), b.first),
+        lambda b: (b.first, -b.nbytes),
+        lambda b: (-b.last, -b.nbytes),
+    ]
+    orders = [sorted(range(len(buffers)), key=lambda i, key=key: (key(buffers[i]), i)) for key in keys]  # type: ignore[misc]
+    generator = random.Random(0)  # deterministic output: the same program gets the same plan
+    for index in range(_SHUFFLES):
+        order = list(orders[index % len(keys)])
+        for _ in range(1 + index // 40):
+            a, b = generator.randrange(len(order)), generator.randrange(len(order))
+            order.insert(b, order.pop(a))
+        orders.append(order)
+    return orders
+
+
+def _first_fit(
+    buffers: Sequence[Buffer], order: Sequence[int], regions: Sequence[ArenaRegion]
+) -> tuple[Placement, ...] | None:
+    """Each buffer, in this order, at the lowest free offset of the first region with room; None when one finds no room."""
+    placed: dict[int, Placement] = {}
+    for index in order:
+        buffer = buffers[index]
+        for region in regions:
+            taken = sorted(
+                (place.offset, place.offset + buffers[other].nbytes)
+                for other, place in placed.items()
+                if place.region == region.name and buffers[other].overlaps(buffer)
+            )
+            offset = _lowest_gap(taken, buffer.nbytes)
+            if offset + buffer.nbytes <= region.capacity:
+                placed[index] = Placement(region.name, offset)
+                break
+        else:
+            return None
+    return tuple(placed[index] for index in range(len(buffers)))
+
+
+def _lowest_gap(taken: Sequence[tuple[int, int]], nbytes: int) -> int:
+    """The lowest aligned offset at which `nbytes` overlap none of the sorted intervals."""
+    offset = 0
+    for start, end in taken:
+        if offset + nbytes <= start:
+            break
+        offset = max(offset, -(-end // ALIGNMENT) * ALIGNMENT)
+    return offset
+
+
+def _region_bytes(buffers: Sequence[Buffer], places: Sequence[Placement]) -> dict[str, int]:
+    """Bytes used of each region."""
+    used: dict[str, int] = {}
+    for buffer, place in zip(buffers, places, strict=True):
+        end = -(-(place.offset + buffer.nbytes) // ALIGNMENT) * ALIGNMENT
+        used[place.region] = max(used.get(place.region, 0), end)
+    return used

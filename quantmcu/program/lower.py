@@ -1,0 +1,467 @@
+"""Lowering: a quantized graph becomes the integer program.
+
+All real numbers end here: scales turn into multipliers, functions into tables (docs/numerics.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from quantmcu.errors import QuantMCUError
+from quantmcu.ir import Graph, QParams, Tensor, ops
+from quantmcu.ir.resize import linear_table, nearest_table
+from quantmcu.program import functions, steps
+from quantmcu.program.fixed_point import LinearForm, Requantize, linear_form, requantize_for
+from quantmcu.program.program import Program, Value
+
+SOFTMAX_QPARAMS = QParams(8, 1 / 256, 0)
+
+
+def lower(graph: Graph) -> Program:
+    """The integer program of `graph`, in which every activation has qparams and every convolution quantized weights.
+
+    Raises:
+        QuantMCUError: an accumulator doesn't fit 32 bits, or a ratio of scales can't be represented; names the layer.
+        ValueError: the graph is not fully quantized.
+    """
+    lowering = _Lowering(graph)
+    for op in graph.ops:
+        try:
+            lowering.handlers[type(op)](op)
+        except ArithmeticProblem as problem:
+            raise QuantMCUError(
+                "the layer can't be computed in 32-bit integers",
+                where=op.name,
+                why=str(problem),
+                hint="look at the layer's weights and calibration range with `quantmcu inspect`; extreme values cause this",
+            ) from problem
+    return Program(
+        graph.name,
+        graph.inputs,
+        graph.outputs,
+        tuple(lowering.steps),
+        lowering.values,
+        graph.input_layouts,
+        graph.output_layouts,
+    )
+
+
+class ArithmeticProblem(ValueError):
+    """Integers of the chosen width don't suffice."""
+
+
+class _Lowering:
+    """The steps and values made so far."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.steps: list[steps.Step] = []
+        self.values: dict[str, Value] = {}
+        self._maps: dict[str, str] = {}  # value -> the same bytes as a four-dimensional map
+        for name in graph.inputs:
+            self._declare(graph.tensor(name))
+        for tensor in graph.tensors.values():
+            if tensor.data is not None:
+                self._declare(tensor)
+        self.handlers: dict[type[ops.Op], Callable[..., None]] = {
+            ops.Conv2D: self.convolution,
+            ops.Dense: self.dense,
+            ops.Add: self.add,
+            ops.Sub: self.add,
+            ops.Mul: self.multiply,
+            ops.Unary: self.unary,
+            ops.PRelu: self.prelu,
+            ops.MaxPool: self.max_pool,
+            ops.AveragePool: self.average_pool,
+            ops.Concat: self.concat,
+            ops.Slice: self.slice,
+            ops.Pad: self.pad,
+            ops.Resize: self.resize,
+            ops.Reshape: self.reshape,
+            ops.Transpose: self.transpose,
+            ops.Softmax: self.softmax,
+            ops.ArgMax: self.argmax,
+        }
+
+    # Values
+
+    def _declare(self, tensor: Tensor) -> Value:
+        """The value of a tensor of the graph."""
+        if tensor.is_index:
+            value = Value(tensor.name, tensor.shape, 32)
+        else:
+            qparams = _qparams(tensor)
+            data = None if tensor.data is None else qparams.quantize(tensor.data)
+            value = Value(tensor.name, tensor.shape, qparams.bits, qparams, data)
+        self.values[tensor.name] = value
+        return value
+
+    def _output(self, op: ops.Op) -> tuple[Value, QParams]:
+        """The declared output of an operator whose result has codes."""
+        tensor = self.graph.tensor(op.output)
+        return self._declare(tensor), _qparams(tensor)
+
+    def _input(self, op: ops.Op, index: int = 0) -> tuple[Value, QParams]:
+        """Input `index` of an operator."""
+        value = self.values[op.inputs[index]]
+        if value.qparams is None:
+            raise ValueError(f"{op.name} reads {value.name}, which is not quantized")
+        return value, value.qparams
+
+    def _matched(self, op: ops.Op, qparams: QParams) -> Value:
+        """The first input of `op` in the scale of its output: itself, or the result of a step that changes the scale."""
+        value, given = self._input(op)
+        if given == qparams:
+            return value
+        matched = Value(f"{value.name}__for__{op.name}", value.shape, qparams.bits, qparams)
+        self.values[matched.name] = matched
+        form = _linear_form([given.scale / qparams.scale], [given], qparams, None)
+        self.steps.append(
+            steps.Linear(name=f"{op.name}__rescale", layer=op.name, inputs=(value.name,), output=matched.name, form=form)
+        )
+        return matched
+
+    def _as_map(self, value: Value) -> Value:
+        """The bytes of `value` as a map [1, 1, rows, channels], by a Reshape step that costs nothing."""
+        if len(value.shape) == 4:
+            return value
+        if value.name not in self._maps:
+            channels = value.shape[-1]
+            shape = (1, 1, value.elements // channels, channels)
+            name = f"{value.name}__map"
+            self.values[name] = Value(name, shape, value.bits, value.qparams)
+            self.steps.append(steps.Reshape(name=f"{name}__reshape", inputs=(value.name,), output=name))
+            self._maps[value.name] = name
+        return self.values[self._maps[value.name]]
+
+    # Operators
+
+    def convolution(self, op: ops.Conv2D) -> None:
+        """Conv2D."""
+        source, _ = self._input(op)
+        output, _ = self._output(op)
+        self._append_convolution(
+            op, source, output, strides=op.strides, dilations=op.dilations, pads=op.pads, groups=op.groups
+        )
+
+    def dense(self, op: ops.Dense) -> None:
+        """Dense: a 1x1 convolution over the rows."""
+        value, _ = self._input(op)
+        source = self._as_map(value)
+        output, qparams = self._output(op)
+        if len(output.shape) == 4:
+            self._append_convolution(op, source, output)
+            return
+        shape = (1, 1, output.elements // output.shape[-1], output.shape[-1])
+        result = Value(f"{output.name}__map", shape, output.bits, qparams)
+        self.values[result.name] = result
+        self._append_convolution(op, source, result)
+        self.steps.append(
+            steps.Reshape(name=f"{output.name}__reshape", layer=op.name, inputs=(result.name,), output=output.name)
+        )
+        self._maps[output.name] = result.name
+
+    def _append_convolution(
+        self, op: ops.Conv2D | ops.Dense, source: Value, output: Value, **geometry: object
+    ) -> None:
+        if op.quantized is None or source.qparams is None or output.qparams is None:
+            raise ValueError(f"{op.name} is not quantized")
+        codes = op.quantized.codes
+        if codes.ndim == 2:
+            codes = codes[:, None, None, :]
+        scales = source.qparams.scale * op.quantized.scales
+        weight_sums = codes.reshape(codes.shape[0], -1).astype(np.int64).sum(axis=1)
+        bias = np.rint(op.quantized.bias / scales) - source.qparams.zero_point * weight_sums
+        _check_accumulator(codes, bias, source.highest_code)
+        low, high = _clamp_codes(output.qparams, op.activation)
+        requantize = _requantize(scales / output.qparams.scale, output.qparams.zero_point, low, high)
+        self.steps.append(
+            steps.Convolution(
+                name=op.name,
+                layer=op.name,
+                inputs=(source.name,),
+                output=output.name,
+                weight=codes,
+                weight_bits=op.quantized.bits,
+                bias=bias.astype(np.int32),
+                requantize=requantize,
+                input_zero_point=source.qparams.zero_point,
+                **geometry,  # type: ignore[arg-type]
+            )
+        )
+
+    def add(self, op: ops.Add | ops.Sub) -> None:
+        """Add and Sub."""
+        (_, left), (_, right) = self._input(op, 0), self._input(op, 1)
+        output, qparams = self._output(op)
+        sign = -1.0 if isinstance(op, ops.Sub) else 1.0
+        ratios = [left.scale / qparams.scale, sign * right.scale / qparams.scale]
+        form = _linear_form(ratios, [left, right], qparams, op.activation)
+        self.steps.append(steps.Linear(name=op.name, layer=op.name, inputs=op.inputs, output=output.name, form=form))
+
+    def multiply(self, op: ops.Mul) -> None:
+        """Mul."""
+        (_, left), (_, right) = self._input(op, 0), self._input(op, 1)
+        output, qparams = self._output(op)
+        low, high = _clamp_codes(qparams, op.activation)
+        requantize = _requantize([left.scale * right.scale / qparams.scale], qparams.zero_point, low, high)
+        self.steps.append(
+            steps.Multiply(
+                name=op.name,
+                layer=op.name,
+                inputs=op.inputs,
+                output=output.name,
+                zero_points=(left.zero_point, right.zero_point),
+                requantize=requantize,
+            )
+        )
+
+    def unary(self, op: ops.Unary) -> None:
+        """A function as a table of codes."""
+        source, given = self._input(op)
+        output, qparams = self._output(op)
+        reals = given.dequantize(np.arange(source.highest_code + 1)).astype(np.float64)
+        table = qparams.quantize(functions.evaluate(op, reals))
+        self.steps.append(
+            steps.Lookup(name=op.name, layer=op.name, inputs=(source.name,), output=output.name, table=table)
+        )
+
+    def prelu(self, op: ops.PRelu) -> None:
+        """PRelu."""
+        source, given = self._input(op)
+        output, qparams = self._output(op)
+        ratios = np.concatenate([[1.0], op.slope.astype(np.float64)]) * given.scale / qparams.scale
+        requantize = _requantize(ratios, qparams.zero_point, 0, qparams.highest_code)
+        self.steps.append(
+            steps.PRelu(
+                name=op.name,
+                layer=op.name,
+                inputs=(source.name,),
+                output=output.name,
+                input_zero_point=given.zero_point,
+                requantize=requantize,
+            )
+        )
+
+    def max_pool(self, op: ops.MaxPool) -> None:
+        """MaxPool."""
+        output, qparams = self._output(op)
+        source = self._matched(op, qparams)
+        self.steps.append(
+            steps.MaxPool(
+                name=op.name,
+                layer=op.name,
+                inputs=(source.name,),
+                output=output.name,
+                kernel=op.kernel,
+                strides=op.strides,
+                dilations=op.dilations,
+                pads=op.pads,
+            )
+        )
+
+    def average_pool(self, op: ops.AveragePool) -> None:
+        """AveragePool: the multipliers divide."""
+        source, given = self._input(op)
+        output, qparams = self._output(op)
+        area = math.prod(op.kernel)
+        same_count = op.count_include_pad or not any(op.pads)
+        counts = np.array([area]) if same_count else np.arange(1, area + 1)
+        ratios = given.scale / (qparams.scale * counts)
+        self.steps.append(
+            steps.AveragePool(
+                name=op.name,
+                layer=op.name,
+                inputs=(source.name,),
+                output=output.name,
+                kernel=op.kernel,
+                strides=op.strides,
+                pads=op.pads,
+                input_zero_point=given.zero_point,
+                requantize=_requantize(ratios, qparams.zero_point, 0, qparams.highest_code),
+            )
+        )
+
+    def concat(self, op: ops.Concat) -> None:
+        """Concat."""
+        output, qparams = self._output(op)
+        forms = []
+        for index in range(len(op.inputs)):
+            _, given = self._input(op, index)
+            forms.append(
+                None if given == qparams else _linear_form([given.scale / qparams.scale], [given], qparams, None)
+            )
+        self.steps.append(
+            steps.Concatenate(
+                name=op.name, layer=op.name, inputs=op.inputs, output=output.name, axis=op.axis, forms=tuple(forms)
+            )
+        )
+
+    def slice(self, op: ops.Slice) -> None:
+        """Slice."""
+        output, qparams = self._output(op)
+        source = self._matched(op, qparams)
+        self.steps.append(
+            steps.Slice(
+                name=op.name,
+                layer=op.name,
+                inputs=(source.name,),
+                output=output.name,
+                starts=op.starts,
+                ends=op.ends,
+                steps=op.steps,
+            )
+        )
+
+    def pad(self, op: ops.Pad) -> None:
+        """Pad: constant, or by index tables where it reflects or repeats the edge."""
+        output, qparams = self._output(op)
+        source = self._matched(op, qparams)
+        if op.mode == "constant":
+            code = int(qparams.quantize(np.array([op.value]))[0])
+            self.steps.append(
+                steps.Pad(
+                    name=op.name,
+                    layer=op.name,
+                    inputs=(source.name,),
+                    output=output.name,
+                    before=op.before,
+                    after=op.after,
+                    value=code,
+                )
+            )
+            return
+        rows, columns = (
+            np.pad(np.arange(source.shape[axis], dtype=np.int32), (op.before[axis], op.after[axis]), mode=op.mode)
+            for axis in (1, 2)
+        )
+        self._append_gather(op, source, output, rows, columns)
+
+    def resize(self, op: ops.Resize) -> None:
+        """Resize by index tables; the linear mode interpolates."""
+        output, qparams = self._output(op)
+        source = self._matched(op, qparams)
+        if op.mode == "nearest":
+            rows, columns = (nearest_table(op, axis, source.shape[1 + axis], output.shape[1 + axis]) for axis in (0, 1))
+            self._append_gather(op, source, output, rows, columns)
+            return
+        row_table, column_table = (
+            linear_table(op, axis, source.shape[1 + axis], output.shape[1 + axis]) for axis in (0, 1)
+        )
+        one = 1 << steps.LINEAR_FRACTION_BITS
+        self.steps.append(
+            steps.ResizeLinear(
+                name=op.name,
+                layer=op.name,
+                inputs=(source.name,),
+                output=output.name,
+                low_rows=row_table.low.astype(np.int32),
+                high_rows=row_table.high.astype(np.int32),
+                row_fractions=np.rint(row_table.fraction * one).astype(np.int32),
+                low_columns=column_table.low.astype(np.int32),
+                high_columns=column_table.high.astype(np.int32),
+                column_fractions=np.rint(column_table.fraction * one).astype(np.int32),
+            )
+        )
+
+    def _append_gather(self, op: ops.Op, source: Value, output: Value, rows: np.ndarray, columns: np.ndarray) -> None:
+        self.steps.append(
+            steps.GatherRowsColumns(
+                name=op.name,
+                layer=op.name,
+                inputs=(source.name,),
+                output=output.name,
+                rows=rows.astype(np.int32),
+                columns=columns.astype(np.int32),
+            )
+        )
+
+    def reshape(self, op: ops.Reshape) -> None:
+        """Reshape."""
+        output, qparams = self._output(op)
+        source = self._matched(op, qparams)
+        self.steps.append(steps.Reshape(name=op.name, layer=op.name, inputs=(source.name,), output=output.name))
+
+    def transpose(self, op: ops.Transpose) -> None:
+        """Transpose."""
+        output, qparams = self._output(op)
+        source = self._matched(op, qparams)
+        self.steps.append(
+            steps.Transpose(
+                name=op.name, layer=op.name, inputs=(source.name,), output=output.name, permutation=op.permutation
+            )
+        )
+
+    def softmax(self, op: ops.Softmax) -> None:
+        """Softmax: a table of exponentials of the distance to the largest code."""
+        source, given = self._input(op)
+        output, qparams = self._output(op)
+        if qparams != SOFTMAX_QPARAMS:
+            raise ValueError(f"the output of {op.name} is quantized with {qparams}, not {SOFTMAX_QPARAMS}")
+        channels = source.shape[-1]
+        k = min(23, 31 - math.ceil(math.log2(channels)))
+        distances = np.arange(source.highest_code + 1, dtype=np.float64)
+        table = np.rint(np.exp(-given.scale * distances) * 2**k).astype(np.uint32)
+        self.steps.append(
+            steps.Softmax(name=op.name, layer=op.name, inputs=(source.name,), output=output.name, exponentials=table)
+        )
+
+    def argmax(self, op: ops.ArgMax) -> None:
+        """ArgMax."""
+        output = self._declare(self.graph.tensor(op.output))
+        self.steps.append(steps.ArgMax(name=op.name, layer=op.name, inputs=op.inputs, output=output.name))
+
+
+def _qparams(tensor: Tensor) -> QParams:
+    if tensor.qparams is None:
+        raise ValueError(f"tensor {tensor.name} is not quantized")
+    return tensor.qparams
+
+
+def _clamp_codes(qparams: QParams, activation: ops.Clamp | None) -> tuple[int, int]:
+    """The codes that a fused activation limits the output to."""
+    if activation is None:
+        return 0, qparams.highest_code
+    low, high = (
+        min(max(bound / qparams.scale + qparams.zero_point, 0), qparams.highest_code)
+        for bound in (activation.low, activation.high)
+    )
+    return round(low), round(high)
+
+
+def _requantize(ratios: list[float] | np.ndarray, zero_point: int, low: int, high: int) -> Requantize:
+    try:
+        return requantize_for(ratios, zero_point, low, high)
+    except ValueError as error:
+        raise ArithmeticProblem(str(error)) from error
+
+
+def _linear_form(
+    ratios: list[float], given: list[QParams], qparams: QParams, activation: ops.Clamp | None
+) -> LinearForm:
+    low, high = _clamp_codes(qparams, activation)
+    try:
+        return linear_form(
+            ratios,
+            [q.zero_point for q in given],
+            [q.highest_code for q in given],
+            qparams.zero_point,
+            low,
+            high,
+        )
+    except ValueError as error:
+        raise ArithmeticProblem(str(error)) from error
+
+
+def _check_accumulator(codes: np.ndarray, bias: np.ndarray, highest_code: int) -> None:
+    """Proves that no input makes an accumulator leave 32 bits, whatever the order of the additions."""
+    weight = codes.reshape(codes.shape[0], -1).astype(np.int64)
+    reach = np.abs(bias) + highest_code * np.maximum(
+        np.maximum(weight, 0).sum(axis=1), -np.minimum(weight, 0).sum(axis=1)
+    )
+    worst = int(np.argmax(reach))
+    if reach[worst] >= 2**31:
+        raise ArithmeticProblem(f"the accumulator of output channel {worst} can reach {reach[worst]:.0f}, beyond 2^31 - 1")
