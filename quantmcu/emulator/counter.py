@@ -1,0 +1,162 @@
+"""Counts executed instructions and modelled cycles of a Unicorn engine, block by block."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import unicorn
+from unicorn.unicorn_py3.unicorn import uclib
+
+from quantmcu.emulator import hook
+from quantmcu.emulator.timing import Block, CycleModel, decode_block
+from quantmcu.errors import ToolError
+
+_EDGE_SLOTS = 1 << 18
+_PREDICTION_SLOTS = 1 << 16
+
+
+@dataclass(frozen=True)
+class BlockCount:
+    """Work done in one basic block: `half_cycles` without the model's scale."""
+
+    address: int
+    executions: int
+    instructions: int
+    half_cycles: int
+
+
+class BlockCounter:
+    """Hooks every basic block of `engine`.
+
+    The cost of a block depends on the block before it; each such edge is costed once, when it is first taken, and then
+    added up by machine code (`hook.c`).
+
+    Args:
+        engine: the Unicorn engine; must outlive the counter.
+        model: cycle model, or None to count instructions only.
+    """
+
+    def __init__(self, engine: unicorn.Uc, model: CycleModel | None) -> None:
+        self._engine = engine
+        self.model = model
+        self._blocks: dict[tuple[int, int], Block] = {}
+        self._error: BaseException | None = None
+        self._edges = np.zeros(_EDGE_SLOTS * ctypes.sizeof(hook.Edge), np.uint8)
+        self._predictions = np.zeros(_PREDICTION_SLOTS * ctypes.sizeof(hook.Prediction), np.uint8)
+        self._cost_of_edge = hook.COST_OF_EDGE(self._fill_in_cost)
+        self._state = hook.BlockCounterState(
+            engine=engine._uch,
+            edges=self._edges.ctypes.data,
+            predictions=self._predictions.ctypes.data,
+            cost_of_edge=self._cost_of_edge,
+            stop=unicorn_function("uc_emu_stop"),
+            instruction_limit=hook.NO_LIMIT,
+            edge_mask=_EDGE_SLOTS - 1,
+            prediction_mask=_PREDICTION_SLOTS - 1,
+            misprediction_half_cycles=2 * model.misprediction_cycles if model else 0,
+        )
+        add_native_hook(engine, unicorn.UC_HOOK_BLOCK, "count_block", self._state)
+
+    @property
+    def instructions(self) -> int:
+        """Instructions executed so far, to the end of the current block."""
+        return int(self._state.instructions)
+
+    @property
+    def cycles(self) -> int:
+        """Modelled cycles so far; instructions where there is no model."""
+        if self.model is None:
+            return self.instructions
+        return self.model.cycles(int(self._state.half_cycles))
+
+    @property
+    def at_limit(self) -> bool:
+        """Whether the last run was stopped by `set_limit`."""
+        return bool(self._state.stopped == hook.STOPPED_AT_LIMIT)
+
+    def set_limit(self, instructions: int | None) -> None:
+        """Stops the engine once so many more instructions have been executed (None: never)."""
+        self._state.stopped = hook.STOPPED_NOT
+        limit = hook.NO_LIMIT if instructions is None else self.instructions + instructions
+        self._state.instruction_limit = limit
+
+    def restart(self) -> None:
+        """Forgets the block before: the next one follows a reset or an exception."""
+        self._state.previous = 0
+        self._state.previous_size = 0
+
+    def check(self) -> None:
+        """Raises what went wrong inside the callbacks, where no exception can pass.
+
+        Raises:
+            ToolError: the program has more edges than the table holds.
+        """
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        if self._state.stopped == hook.STOPPED_TABLE_FULL:
+            raise ToolError(
+                "the emulator's table of code blocks is full",
+                why=f"it holds {_EDGE_SLOTS // 2} ways from block to block",
+                hint="this firmware is larger than the emulator was made for; measure on the board",
+            )
+
+    def blocks(self) -> Iterator[BlockCount]:
+        """The work done in each block, in no particular order; a block appears once for each block before it."""
+        record = np.dtype(hook.Edge)
+        penalty = int(self._state.misprediction_half_cycles)
+        table = self._edges.view(record)
+        for edge in table[table["count"] > 0]:
+            count = int(edge["count"])
+            half_cycles = count * int(edge["half_cycles"]) + penalty * int(edge["mispredicted"])
+            yield BlockCount(int(edge["to"]), count, count * int(edge["instructions"]), half_cycles)
+
+    def _fill_in_cost(self, pointer: ctypes._Pointer[hook.Edge]) -> None:
+        try:
+            edge = pointer.contents
+            block = self._decoded(edge.to, edge.to_size)
+            edge.instructions = len(block)
+            if self.model is not None:
+                previous = self._decoded(edge.from_, edge.from_size)
+                taken = edge.from_ + edge.from_size != edge.to
+                edge.half_cycles = self.model.edge_half_cycles(previous, block, taken)
+        except BaseException as error:
+            self._error = error
+            self._engine.emu_stop()
+
+    def _decoded(self, address: int, size: int) -> Block:
+        key = (address, size)
+        if key not in self._blocks:
+            self._blocks[key] = decode_block(bytes(self._engine.mem_read(address, size)), address) if size else ()
+        return self._blocks[key]
+
+
+def unicorn_function(name: str) -> int:
+    """Address of a function of the Unicorn library."""
+    return ctypes.cast(getattr(uclib, name), ctypes.c_void_p).value or 0
+
+
+def add_native_hook(
+    engine: unicorn.Uc, kind: int, callback: str, state: ctypes.Structure, begin: int = 1, end: int = 0
+) -> None:
+    """Installs a callback of `hook.c` for addresses begin to end (inclusive; begin > end: everywhere).
+
+    Raises:
+        ToolError: Unicorn refuses.
+    """
+    handle = ctypes.c_size_t()
+    address = hook.callback_addresses()[callback]
+    status = uclib.uc_hook_add(
+        engine._uch,
+        ctypes.byref(handle),
+        ctypes.c_int(kind),
+        ctypes.c_void_p(address),
+        ctypes.byref(state),
+        ctypes.c_uint64(begin),
+        ctypes.c_uint64(end),
+    )
+    if status != unicorn.UC_ERR_OK:
+        raise ToolError(f"Unicorn does not accept the hook {callback}", why=f"uc_hook_add returned {status}")

@@ -1,0 +1,167 @@
+/* Callbacks that Unicorn calls from inside the emulation, where Python would be ten times too slow.
+ *
+ * Compiled position-independent and without relocations (build.py), and shipped as machine code, so that users need no
+ * compiler. It therefore calls nothing by name: functions of Unicorn and of Python come as pointers in the structures,
+ * which quantmcu/emulator/hook/__init__.py mirrors with ctypes.
+ */
+#include <stdint.h>
+
+typedef struct uc_engine uc_engine;
+
+/* One way through the program: the block `to` executed directly after the block `from`. Block and edge costs are
+ * computed once, when the edge is first taken. */
+typedef struct {
+    uint32_t from;
+    uint32_t to;
+    uint16_t from_size; /* bytes */
+    uint16_t to_size;
+    uint32_t half_cycles;  /* cost of one pass, without misprediction */
+    uint32_t instructions; /* in the block `to` */
+    uint32_t reserved;
+    uint64_t count; /* 0: free slot */
+    uint64_t mispredicted;
+} edge_t;
+
+/* Two-bit saturating counter and last target of the branch that ends the block at `block`. */
+typedef struct {
+    uint32_t block;
+    uint32_t target;
+    uint32_t counter;
+} prediction_t;
+
+typedef struct {
+    uc_engine *engine;
+    edge_t *edges; /* hash table with linear probing */
+    prediction_t *predictions;
+    void (*cost_of_edge)(edge_t *edge);  /* fills in half_cycles and instructions */
+    int (*stop)(uc_engine *engine);      /* uc_emu_stop */
+    uint64_t half_cycles;
+    uint64_t instructions;
+    uint64_t instruction_limit;
+    uint32_t edge_mask;       /* slots - 1, a power of two less one */
+    uint32_t edges_used;
+    uint32_t prediction_mask;
+    uint32_t misprediction_half_cycles;
+    uint32_t previous;      /* address of the block before; its size is 0 after a reset or an exception */
+    uint32_t previous_size;
+    uint32_t stopped;       /* why the hook stopped the emulation: STOPPED_... */
+} block_counter_t;
+
+enum { STOPPED_NOT = 0, STOPPED_AT_LIMIT = 1, STOPPED_TABLE_FULL = 2 };
+
+static uint32_t mispredicted(block_counter_t *counter, uint32_t address) {
+    prediction_t *p = &counter->predictions[(counter->previous >> 1) & counter->prediction_mask];
+    uint32_t miss = 0;
+    if (p->block != counter->previous) {
+        p->block = counter->previous;
+        p->counter = 0;
+    }
+    if (address != counter->previous + counter->previous_size) {
+        miss = p->counter < 2 || p->target != address;
+        if (p->counter < 3) {
+            p->counter++;
+        }
+        p->target = address;
+    } else {
+        miss = p->counter >= 2;
+        if (p->counter > 0) {
+            p->counter--;
+        }
+    }
+    return miss;
+}
+
+/* UC_HOOK_BLOCK */
+void count_block(uc_engine *engine, uint64_t address64, uint32_t size, block_counter_t *counter) {
+    const uint32_t address = (uint32_t)address64;
+    uint32_t miss = 0;
+    if (counter->previous_size != 0) {
+        miss = mispredicted(counter, address);
+    }
+    uint32_t slot = (counter->previous * 0x9E3779B1u) ^ (address * 0x85EBCA6Bu);
+    slot ^= slot >> 15;
+    edge_t *edge;
+    for (;; slot++) {
+        edge = &counter->edges[slot & counter->edge_mask];
+        if (edge->count == 0) {
+            if (counter->edges_used > counter->edge_mask / 2) {
+                counter->stopped = STOPPED_TABLE_FULL;
+                counter->stop(engine);
+                return;
+            }
+            counter->edges_used++;
+            edge->from = counter->previous;
+            edge->from_size = (uint16_t)counter->previous_size;
+            edge->to = address;
+            edge->to_size = (uint16_t)size;
+            counter->cost_of_edge(edge);
+            break;
+        }
+        if (edge->to == address && edge->from == counter->previous && edge->to_size == size &&
+            edge->from_size == counter->previous_size) {
+            break;
+        }
+    }
+    edge->count++;
+    edge->mispredicted += miss;
+    counter->half_cycles += edge->half_cycles + (miss ? counter->misprediction_half_cycles : 0);
+    counter->instructions += edge->instructions;
+    counter->previous = address;
+    counter->previous_size = size;
+    if (counter->instructions >= counter->instruction_limit) {
+        counter->stopped = STOPPED_AT_LIMIT;
+        counter->stop(engine);
+    }
+}
+
+typedef struct {
+    const uint8_t *allowed; /* one byte for each byte of the region: 1 where access is allowed */
+    int (*stop)(uc_engine *engine);
+    int (*read_register)(uc_engine *engine, int id, void *value);
+    int (*write_register)(uc_engine *engine, int id, const void *value);
+    uint64_t unaligned; /* accesses that are not aligned to their size (to 4 bytes where longer) */
+    uint32_t base;
+    uint32_t size;
+    uint32_t unaligned_is_error;
+    int32_t pc_id;   /* UC_ARM_REG_PC */
+    int32_t epsr_id; /* UC_ARM_REG_EPSR */
+    uint32_t violation; /* VIOLATION_..., the first one; the fields below describe it */
+    uint32_t address;
+    uint32_t access_size;
+    uint32_t access_type; /* uc_mem_type */
+    uint32_t pc;
+} access_guard_t;
+
+enum { VIOLATION_NONE = 0, VIOLATION_OUTSIDE = 1, VIOLATION_UNALIGNED = 2 };
+
+/* UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE */
+void check_access(uc_engine *engine, uint32_t type, uint64_t address64, int size, int64_t value, access_guard_t *guard) {
+    (void)value;
+    const uint32_t address = (uint32_t)address64;
+    const uint32_t offset = address - guard->base;
+    const uint32_t alignment = size > 4 ? 4 : (uint32_t)size;
+    /* Unicorn 2.1 leaves a stale ITSTATE behind when a memory hook runs inside an IT block: clear it. */
+    const uint32_t epsr_thumb = 1u << 24;
+    guard->write_register(engine, guard->epsr_id, &epsr_thumb);
+
+    uint32_t violation = VIOLATION_NONE;
+    if ((address & (alignment - 1)) != 0) {
+        guard->unaligned++;
+        if (guard->unaligned_is_error) {
+            violation = VIOLATION_UNALIGNED;
+        }
+    }
+    for (int i = 0; i < size; i++) {
+        if (offset + (uint32_t)i < guard->size && !guard->allowed[offset + (uint32_t)i]) {
+            violation = VIOLATION_OUTSIDE;
+        }
+    }
+    if (violation != VIOLATION_NONE && guard->violation == VIOLATION_NONE) {
+        guard->violation = violation;
+        guard->address = address;
+        guard->access_size = (uint32_t)size;
+        guard->access_type = type;
+        guard->read_register(engine, guard->pc_id, &guard->pc);
+        guard->stop(engine);
+    }
+}

@@ -1,0 +1,32 @@
+"""Cycle models: what each basic block costs on a core, without a board.
+
+`cycle_model(core)` gives the model of a core; `decode_block` decodes machine code for it.
+"""
+
+from __future__ import annotations
+
+from quantmcu.emulator.timing.cortex_m4 import CortexM4
+from quantmcu.emulator.timing.cortex_m7 import CortexM7
+from quantmcu.emulator.timing.decode import decode_block
+from quantmcu.emulator.timing.instruction import Block, Instruction, Kind
+from quantmcu.emulator.timing.model import CycleModel
+from quantmcu.errors import UsageError
+
+__all__ = ["Block", "CortexM4", "CortexM7", "CycleModel", "Instruction", "Kind", "cycle_model", "decode_block"]
+
+_MODELS: dict[str, type[CortexM4] | type[CortexM7]] = {"cortex-m4": CortexM4, "cortex-m7": CortexM7}
+
+
+def cycle_model(core: str) -> CycleModel:
+    """A new cycle model of `core`.
+
+    Raises:
+        UsageError: there is none for this core.
+    """
+    if core not in _MODELS:
+        raise UsageError(
+            f"there is no cycle model of {core}",
+            why=f"models: {', '.join(_MODELS)}",
+            hint="run it without one (cycle_model=None), which counts instructions",
+        )
+    return _MODELS[core]()
