@@ -12,7 +12,7 @@ import numpy as np
 
 from quantmcu.errors import QuantMCUError
 from quantmcu.ir import Graph, QParams, Tensor, ops
-from quantmcu.ir.resize import linear_table, nearest_table
+from quantmcu.ir.resize import resize_tables
 from quantmcu.program import functions, steps
 from quantmcu.program.fixed_point import LinearForm, Requantize, linear_form, requantize_for
 from quantmcu.program.program import Program, Value
@@ -344,13 +344,10 @@ class _Lowering:
         """Resize by index tables; the linear mode interpolates."""
         output, qparams = self._output(op)
         source = self._matched(op, qparams)
+        rows, columns = resize_tables(op, (source.shape[1], source.shape[2]))
         if op.mode == "nearest":
-            rows, columns = (nearest_table(op, axis, source.shape[1 + axis], output.shape[1 + axis]) for axis in (0, 1))
-            self._append_gather(op, source, output, rows, columns)
+            self._append_gather(op, source, output, rows.low, columns.low)
             return
-        row_table, column_table = (
-            linear_table(op, axis, source.shape[1 + axis], output.shape[1 + axis]) for axis in (0, 1)
-        )
         one = 1 << steps.LINEAR_FRACTION_BITS
         self.steps.append(
             steps.ResizeLinear(
@@ -358,12 +355,12 @@ class _Lowering:
                 layer=op.name,
                 inputs=(source.name,),
                 output=output.name,
-                low_rows=row_table.low.astype(np.int32),
-                high_rows=row_table.high.astype(np.int32),
-                row_fractions=np.rint(row_table.fraction * one).astype(np.int32),
-                low_columns=column_table.low.astype(np.int32),
-                high_columns=column_table.high.astype(np.int32),
-                column_fractions=np.rint(column_table.fraction * one).astype(np.int32),
+                low_rows=rows.low.astype(np.int32),
+                high_rows=rows.high.astype(np.int32),
+                row_fractions=np.rint(rows.fraction * one).astype(np.int32),
+                low_columns=columns.low.astype(np.int32),
+                high_columns=columns.high.astype(np.int32),
+                column_fractions=np.rint(columns.fraction * one).astype(np.int32),
             )
         )
 

@@ -1,0 +1,31 @@
+"""The Jinja environment of everything that is generated."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from quantmcu.resources import data_folder
+
+
+@cache
+def environment() -> Environment:
+    """Templates of the folder templates/; an undefined name is an error."""
+    templates = Environment(
+        loader=FileSystemLoader(data_folder("templates")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    templates.filters["c_string"] = c_string
+    return templates
+
+
+def c_string(text: str) -> str:
+    """`text` as the inside of a C string literal; what is not printable ASCII becomes an octal escape of its UTF-8 bytes."""
+    escapes = {'"': '\\"', "\\": "\\\\", "?": "\\?"}  # "\?" keeps trigraphs away
+    printable = (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}" for byte in text.encode())
+    return "".join(escapes.get(character, character) for character in printable)
