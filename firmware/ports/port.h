@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Board facts, from the manifest (boards/<id>.json) through -D flags of the build. */
+/* Board facts, from the manifest (boards/<id>.json) through the generated board_config.h. */
 extern const char port_board_id[];
 
 /* Core clock in hertz, as set up by port_init; all cycle figures are of this clock. */
