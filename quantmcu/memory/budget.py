@@ -1,0 +1,100 @@
+"""What of a board's memory the network may use, and the error when it needs more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quantmcu.errors import QuantMCUError
+from quantmcu.memory.buffers import Buffer
+from quantmcu.memory.planner import ALIGNMENT, ArenaRegion, DoesNotFitError
+from quantmcu.program.program import Program
+from quantmcu.targets import Board
+
+# Variables of harness, ports and runtime (receive buffers, times by step, ...), checked against the linked ELF after the build.
+FIRMWARE_DATA_BYTES = 4096
+# Code of harness, ports and kernels that is assumed before the linker knows better.
+FIRMWARE_CODE_BYTES = 24 * 1024
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Bytes that the network may use.
+
+    Attributes:
+        regions: for feature maps and scratch, in order of preference.
+        constant_bytes: for weights and other constants in flash.
+        ram_bytes, flash_bytes: the limits behind them (the board's, or --ram and --flash-size).
+    """
+
+    regions: tuple[ArenaRegion, ...]
+    constant_bytes: int
+    ram_bytes: int
+    flash_bytes: int
+
+    @property
+    def arena_bytes(self) -> int:
+        """All regions together."""
+        return sum(region.capacity for region in self.regions)
+
+
+def budget_of(board: Board, *, ram: int | None = None, flash: int | None = None) -> Budget:
+    """The budget on `board`, with `ram` or `flash` bytes in place of its own where given.
+
+    Stack and the firmware's own variables are taken off the regions that hold them.
+    """
+    regions = []
+    left = None if ram is None else max(0, ram - board.stack_bytes - FIRMWARE_DATA_BYTES)
+    for region in board.memory:
+        if "arena" not in region.roles:
+            continue
+        size = region.size
+        size -= board.stack_bytes if region in board.regions_for("stack")[:1] else 0
+        size -= FIRMWARE_DATA_BYTES if region in board.regions_for("data")[:1] else 0
+        if left is not None:
+            size = min(size, left)
+            left -= size
+        if size > 0:
+            regions.append(ArenaRegion(region.name, size // ALIGNMENT * ALIGNMENT))
+    flash_bytes = board.flash_bytes if flash is None else flash
+    return Budget(
+        tuple(regions),
+        max(0, flash_bytes - FIRMWARE_CODE_BYTES),
+        board.ram_bytes if ram is None else ram,
+        flash_bytes,
+    )
+
+
+def ram_error(
+    program: Program, buffers: Sequence[Buffer], problem: DoesNotFitError, budget: Budget, board: Board
+) -> QuantMCUError:
+    """The feature maps don't fit: names the peak step, what lives there, the bytes over, and what would help."""
+    step = program.steps[problem.peak_step]
+    live = [b for b in buffers if b.first <= problem.peak_step <= b.last]
+    parts = ", ".join(
+        f"{b.values[-1] if b.values else 'scratch'} {b.nbytes:,}" for b in sorted(live, key=lambda b: -b.nbytes)
+    )
+    largest_region = max((region.capacity for region in budget.regions), default=0)
+    over = problem.needed - budget.arena_bytes
+    if over > 0:
+        what = f"the feature maps need {problem.needed:,} bytes of RAM, {over:,} more than {board.id} has for them"
+    else:
+        what = f"the feature maps ({problem.needed:,} bytes at once) can't be arranged in the memory regions of {board.id}"
+    regions = ", ".join(f"{region.name} {region.capacity:,}" for region in budget.regions)
+    return QuantMCUError(
+        what,
+        where=f"step {problem.peak_step} ({step.layer or step.name})",
+        why=f"alive at once: {parts}; there is room for {budget.arena_bytes:,} ({regions}; largest piece {largest_region:,})",
+        hint="a smaller input, a narrower network, or a board with more RAM (`quantmcu boards`)",
+    )
+
+
+def flash_error(constant_bytes: int, budget: Budget, board: Board) -> QuantMCUError:
+    """The weights don't fit."""
+    over = constant_bytes - budget.constant_bytes
+    return QuantMCUError(
+        f"the weights and tables need {constant_bytes:,} bytes of flash, {over:,} more than {board.id} has for them",
+        why=f"flash of {budget.flash_bytes:,} bytes, less {FIRMWARE_CODE_BYTES:,} for code",
+        hint="a narrower network or a board with more flash (`quantmcu boards`); `--no-build` writes the C project "
+        "and lets you validate it on the host all the same",
+    )

@@ -1,0 +1,227 @@
+"""The compiler, top to bottom: from an ONNX file to a folder with firmware."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from quantmcu.build import build_project, write_project
+from quantmcu.codegen.emit import emit_model
+from quantmcu.codegen.kernel import Core
+from quantmcu.codegen.select import Selection, select_kernels
+from quantmcu.data import Dataset, InputSpec, input_specs, load_preprocess, open_dataset
+from quantmcu.data.open import Source
+from quantmcu.errors import UsageError
+from quantmcu.export import export_onnx
+from quantmcu.frontend import load_onnx
+from quantmcu.ir import Graph
+from quantmcu.ir.verify import verify
+from quantmcu.memory.budget import Budget, budget_of, flash_error, ram_error
+from quantmcu.memory.buffers import collect_buffers
+from quantmcu.memory.planner import ArenaRegion, DoesNotFitError, MemoryPlan, plan_memory
+from quantmcu.passes import simplify
+from quantmcu.program.lower import lower
+from quantmcu.program.program import Program
+from quantmcu.program.serialize import save_program
+from quantmcu.progress import Progress, SilentProgress, StageClock
+from quantmcu.quant import calibrate, quantize
+from quantmcu.report import write_report
+from quantmcu.result_data import describe
+from quantmcu.results import FILE, Result
+from quantmcu.targets import Board, load_board
+
+CALIBRATION_LIMIT = 200
+
+
+@dataclass(frozen=True)
+class CompileRequest:
+    """What to compile, and how.
+
+    Attributes:
+        model: the ONNX file.
+        board: a board, or the id of one.
+        calibration: data to calibrate with: a path, arrays, or "random".
+        out: the folder to write; None: `<model name>-<board id>` in the current folder.
+        preprocess: name of a preset or a TOML file, for images.
+        ram, flash: budgets in bytes in place of the board's.
+        calibration_limit: at most so many samples.
+        build: run PlatformIO; without it the project is written and may exceed the board's memory.
+        toolchain: "auto", "gcc", "zig" or "registry".
+    """
+
+    model: Path
+    board: Board | str
+    calibration: Source | None = None
+    out: Path | None = None
+    preprocess: str | Path | None = None
+    ram: int | None = None
+    flash: int | None = None
+    calibration_limit: int = CALIBRATION_LIMIT
+    build: bool = True
+    toolchain: str = "auto"
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledNetwork:
+    """The network after each stage, for those who want to look inside."""
+
+    graph: Graph
+    quantized: Graph
+    program: Program
+    selections: list[Selection]
+    plan: MemoryPlan
+    files: dict[str, str]
+
+
+def compile_model(request: CompileRequest, progress: Progress | None = None) -> Result:
+    """Compiles a model into a folder with PlatformIO project, firmware, quantized.onnx, result.json and report.html.
+
+    Everything is written to a temporary folder that takes its place at the end: an interrupted run leaves nothing.
+
+    Raises:
+        QuantMCUError: the model can't be compiled or doesn't fit.
+        UsageError: the request is wrong.
+        ToolError: the compiler or PlatformIO failed.
+    """
+    clock = StageClock(progress or SilentProgress())
+    board = request.board if isinstance(request.board, Board) else load_board(request.board)
+    out = request.out or Path.cwd() / f"{request.model.stem}-{board.id}"
+    _check_replaceable(out)
+
+    with clock.stage("import"):
+        graph = simplify(load_onnx(request.model))
+    with clock.stage("calibrate"):
+        dataset = _calibration_data(request, graph)
+        if dataset.warning:
+            clock.note(dataset.warning)
+        calibration = calibrate(graph, dataset, limit=request.calibration_limit, progress=clock.advance)
+    with clock.stage("quantize"):
+        quantized = quantize(graph, calibration)
+        verify(quantized)
+        program = lower(quantized)
+    with clock.stage("plan"):
+        budget = budget_of(board, ram=request.ram, flash=request.flash)
+        selections = select_kernels(program, Core(board.core, board.has_dsp, board.fpu is not None))
+        plan = _plan(program, selections, budget, board, request, clock)
+    with clock.stage("generate"):
+        files = emit_model(program, selections, plan)
+        _check_flash(selections, budget, board, request, clock)
+        network = CompiledNetwork(graph, quantized, program, selections, plan, files)
+
+    with _replacing(out) as folder:
+        with clock.stage("write"):
+            write_project(folder, board, files, name=program.name)
+            shutil.copyfile(request.model, folder / "float.onnx")
+            onnx.save(export_onnx(quantized, qdq=True), str(folder / "quantized.onnx"))
+            save_program(program, folder / "program.npz")
+        built = None
+        if request.build:
+            with clock.stage("build"):
+                built = build_project(folder, board, toolchain=request.toolchain)
+        digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
+        result = Result(folder, describe(request.model.name, digest, board, budget, network, dataset, clock, built))
+        result.save()
+        write_report(result)
+    return Result.load(out)
+
+
+def _calibration_data(request: CompileRequest, graph: Graph) -> Dataset:
+    """The calibration set; there is no default."""
+    specs: tuple[InputSpec, ...] = input_specs(graph)
+    if request.calibration is None:
+        shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in specs)
+        raise UsageError(
+            "no calibration data",
+            str(request.model),
+            f"quantization needs typical inputs to choose ranges; the model takes {shapes}",
+            "give --calib with an .npz (x), an .npy or a folder of images (about 100 samples); "
+            "`--calib random` compiles without any, for trying sizes and speed only",
+        )
+    preprocess = None if request.preprocess is None else load_preprocess(request.preprocess)
+    return open_dataset(request.calibration, specs, preprocess)
+
+
+def _plan(
+    program: Program,
+    selections: list[Selection],
+    budget: Budget,
+    board: Board,
+    request: CompileRequest,
+    clock: StageClock,
+) -> MemoryPlan:
+    """The memory plan; one that exceeds the board is an error, or with --no-build a note."""
+    buffers = collect_buffers(program, [selection.memory for selection in selections])
+    try:
+        return plan_memory(buffers, len(program.steps), budget.regions)
+    except DoesNotFitError as problem:
+        error = ram_error(program, buffers, problem, budget, board)
+        if request.build:
+            raise error from problem
+        clock.note(str(error))
+        endless = ArenaRegion(budget.regions[-1].name if budget.regions else "ram", 2**31)
+        return plan_memory(buffers, len(program.steps), [endless])
+
+
+def constant_bytes(selections: list[Selection]) -> int:
+    """Bytes of all weights and tables in flash."""
+    total = 0
+    for selection in selections:
+        if selection.kernel is not None:
+            total += sum(c.data.nbytes for c in selection.kernel.lower(selection.context).constants)
+        total += sum(value.nbytes for value in selection.context.inputs if value.data is not None)
+    return total
+
+
+def _check_flash(
+    selections: list[Selection], budget: Budget, board: Board, request: CompileRequest, clock: StageClock
+) -> None:
+    needed = constant_bytes(selections)
+    if needed > budget.constant_bytes:
+        error = flash_error(needed, budget, board)
+        if request.build:
+            raise error
+        clock.note(str(error))
+
+
+def _check_replaceable(out: Path) -> None:
+    """`out` may be missing, empty, or an earlier result; anything else is somebody's work."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UsageError("is a file", str(out), hint="give --out a folder")
+    if any(out.iterdir()) and not (out / FILE).is_file():
+        raise UsageError(
+            "the folder holds other files",
+            str(out),
+            f"only a folder that quantmcu wrote (with {FILE}) is replaced",
+            "give --out a new or empty folder",
+        )
+
+
+@contextmanager
+def _replacing(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that takes its place when all went well, and vanishes otherwise."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    except OSError as error:
+        raise UsageError(f"can't write here: {error.strerror}", str(out.parent), hint="give another --out") from error
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        old = None
+        if out.exists():
+            old = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.old."))
+            out.replace(old / out.name)
+        temporary.replace(out)
+        if old is not None:
+            shutil.rmtree(old)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
