@@ -27,7 +27,7 @@ class Dataset(ABC):
         description: one line for people, e.g. "500 images in photos/".
         labels: class index of every sample, int64 [samples], or None when there are none.
         class_names: by class index, or None when not known.
-        is_pixels: the samples are 8-bit pixels that went through a `Preprocess`, so that a firmware may take the pixels.
+        is_pixels: the samples are 8-bit pixels that went through a `Preprocess`; a firmware may then take the pixels.
         warning: what a user has to be told about this data, or empty.
     """
 
