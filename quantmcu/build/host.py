@@ -1,0 +1,275 @@
+"""A compiled network built by the host's C compiler: the same C as the firmware's, run on this machine."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantmcu.build.host_compiler import (
+    HostCompiler,
+    find_host_compiler,
+    find_sanitizing_compiler,
+    sanitizer_environment,
+)
+from quantmcu.device.session import DeviceSession
+from quantmcu.device.transport import ProcessTransport
+from quantmcu.errors import ToolError, UsageError
+from quantmcu.packing import Codes
+from quantmcu.resources import data_folder
+from quantmcu.runner import RunnerInfo, TensorInfo, pack_inputs
+
+MAXIMUM_RANK = 6
+
+
+class _Tensor(ctypes.Structure):
+    """`quantmcu_tensor` of quantmcu.h."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("data", ctypes.c_void_p),
+        ("bytes", ctypes.c_size_t),
+        ("bits", ctypes.c_uint8),
+        ("rank", ctypes.c_uint8),
+        ("shape", ctypes.c_int32 * MAXIMUM_RANK),
+        ("scale", ctypes.c_float),
+        ("zero_point", ctypes.c_int32),
+    )
+
+
+class _Model(ctypes.Structure):
+    """`quantmcu_model` of quantmcu.h."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("sha256", ctypes.c_char_p),
+        ("input_count", ctypes.c_size_t),
+        ("output_count", ctypes.c_size_t),
+        ("step_count", ctypes.c_size_t),
+        ("step_names", ctypes.POINTER(ctypes.c_char_p)),
+        ("arena_bytes", ctypes.c_size_t),
+    )
+
+
+class HostModel:
+    """The generated C of a network as a shared library in this process; a Runner (quantmcu/runner.py).
+
+    Args:
+        files: the generated folder (`src/model/` of a project), or its files as {relative path: contents}.
+        optimize: the compiler's optimization flag.
+        compiler: None finds one (quantmcu/build/host_compiler.py).
+
+    Raises:
+        ToolError: no compiler, or the code does not compile or load.
+    """
+
+    def __init__(
+        self, files: Path | Mapping[str, str | bytes], optimize: str = "-O2", compiler: HostCompiler | None = None
+    ) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="quantmcu-host-", ignore_cleanup_errors=True)
+        try:
+            compiler = compiler or find_host_compiler()
+            work = Path(self._temporary.name)
+            source = _written(files, work)
+            library = work / ("model.dll" if sys.platform == "win32" else "model.so")
+            compiler.compile(c_files(source), [source], library, [optimize, "-shared", "-fPIC"])
+            self._library = _load(library)
+            self._info = self._read_info(f"host ({compiler.name} {optimize})")
+        except BaseException:
+            self._temporary.cleanup()
+            raise
+
+    def close(self) -> None:
+        """Removes the temporary folder. The loaded code stays until the process ends."""
+        self._temporary.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    @property
+    def info(self) -> RunnerInfo:
+        """See Runner."""
+        return self._info
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Names of the network's steps."""
+        return tuple(self._model.step_names[step].decode() for step in range(self._model.step_count))
+
+    @property
+    def arena_bytes(self) -> int:
+        """Static memory of feature maps and scratch."""
+        return int(self._model.arena_bytes)
+
+    def infer(self, inputs: Sequence[Codes]) -> list[Codes]:
+        """One inference. See Runner."""
+        self.load_inputs(inputs)
+        self._library.quantmcu_run()
+        return self.read_outputs()
+
+    def load_inputs(self, inputs: Sequence[Codes]) -> None:
+        """Fills the input buffers, which a run overwrites.
+
+        Raises:
+            UsageError: the inputs do not fit the network.
+        """
+        for index, data in enumerate(pack_inputs(self._info.inputs, inputs)):
+            tensor = self._library.quantmcu_input(index).contents
+            ctypes.memmove(tensor.data, data, len(data))
+
+    def run_step(self, step: int) -> None:
+        """Runs one step; all in order make a run.
+
+        Raises:
+            UsageError: there is no such step.
+        """
+        if not 0 <= step < self._model.step_count:
+            raise UsageError("no such step", str(step), f"the network has {self._model.step_count} steps")
+        self._library.quantmcu_run_step(step)
+
+    def read_outputs(self) -> list[Codes]:
+        """Unpacked contents of the output buffers."""
+        outputs = []
+        for index, info in enumerate(self._info.outputs):
+            tensor = self._library.quantmcu_output(index).contents
+            outputs.append(info.unpack(ctypes.string_at(tensor.data, info.byte_count)))
+        return outputs
+
+    def memory(self, symbol: str, size: int) -> NDArray[np.uint8]:
+        """Bytes of a C object with external linkage, such as an arena: a view, for reading and writing, shape [size].
+
+        Raises:
+            UsageError: the library has no such symbol.
+        """
+        try:
+            array = (ctypes.c_uint8 * size).in_dll(self._library, symbol)
+        except ValueError as error:
+            raise UsageError("the compiled network has no such symbol", symbol, str(error)) from error
+        return np.ctypeslib.as_array(array)
+
+    def _read_info(self, runner: str) -> RunnerInfo:
+        library = self._library
+        library.quantmcu_init.restype = None
+        library.quantmcu_run.restype = None
+        library.quantmcu_run_step.restype = None
+        library.quantmcu_run_step.argtypes = [ctypes.c_size_t]
+        for function in (library.quantmcu_input, library.quantmcu_output):
+            function.restype = ctypes.POINTER(_Tensor)
+            function.argtypes = [ctypes.c_size_t]
+        self._model = _Model.in_dll(library, "quantmcu_model_info")
+        library.quantmcu_init()
+        inputs = tuple(_info(library.quantmcu_input(i).contents, runner) for i in range(self._model.input_count))
+        outputs = tuple(_info(library.quantmcu_output(i).contents, runner) for i in range(self._model.output_count))
+        return RunnerInfo(runner, self._model.name.decode(), self._model.sha256.decode(), inputs, outputs)
+
+
+class SanitizedModel:
+    """The generated C under AddressSanitizer and UndefinedBehaviorSanitizer; a Runner (quantmcu/runner.py).
+
+    A process of its own, since AddressSanitizer must be there from a program's start: the firmware harness on the POSIX
+    port, asked over its standard input and output as a board is over its serial port.
+
+    Args:
+        files: as of HostModel.
+        optimize: the compiler's optimization flag.
+        run_timeout: seconds that one run may take.
+
+    Raises:
+        ToolError: no compiler here has working sanitizers, or the code does not compile; in `infer`, also with the
+            sanitizer's report as the reason.
+    """
+
+    def __init__(
+        self, files: Path | Mapping[str, str | bytes], optimize: str = "-O1", run_timeout: float = 120.0
+    ) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="quantmcu-sanitized-", ignore_cleanup_errors=True)
+        try:
+            compiler, sanitize = find_sanitizing_compiler()
+            work = Path(self._temporary.name)
+            program = build_native_harness(files, work, compiler, [optimize, *sanitize])
+            where = f"host ({compiler.name} {optimize}, sanitizers)"
+            transport = ProcessTransport([str(program)], sanitizer_environment())
+            self._session = DeviceSession(transport, where, run_timeout=run_timeout)
+        except BaseException:
+            self._temporary.cleanup()
+            raise
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._session.close()
+        self._temporary.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.close()
+
+    @property
+    def info(self) -> RunnerInfo:
+        """See Runner."""
+        return self._session.info
+
+    def infer(self, inputs: Sequence[Codes]) -> list[Codes]:
+        """One inference. See Runner."""
+        return self._session.infer(inputs)
+
+
+def build_native_harness(
+    files: Path | Mapping[str, str | bytes], work: Path, compiler: HostCompiler, flags: Sequence[str]
+) -> Path:
+    """A program in the folder `work`: the network with the firmware harness on the POSIX port.
+
+    Raises:
+        ToolError: it does not compile, or this machine is no POSIX system.
+    """
+    if sys.platform == "win32":
+        raise ToolError("the firmware harness runs natively on POSIX systems only", "Windows", hint="use WSL")
+    firmware = data_folder("firmware")
+    source = _written(files, work)
+    sources = [*c_files(source), *sorted((firmware / "harness").glob("*.c")), firmware / "ports" / "posix.c"]
+    program = work / "harness"
+    compiler.compile(sources, [source, firmware / "ports", firmware / "harness"], program, flags)
+    return program
+
+
+def c_files(folder: Path) -> list[Path]:
+    """All C files below `folder`, in order of their names."""
+    return sorted(folder.rglob("*.c"))
+
+
+def _written(files: Path | Mapping[str, str | bytes], work: Path) -> Path:
+    """The folder that holds `files`; a new one in `work` when they are given as a mapping."""
+    if isinstance(files, Path):
+        if not files.is_dir():
+            raise UsageError("there is no such folder with generated C", str(files))
+        return files
+    source = work / "source"
+    for name, contents in files.items():
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
+    return source
+
+
+def _load(library: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(library))
+    except OSError as error:
+        raise ToolError("the compiled network cannot be loaded", library.name, str(error)) from error
+
+
+def _info(tensor: _Tensor, runner: str) -> TensorInfo:
+    shape = tuple(tensor.shape[: tensor.rank])
+    info = TensorInfo(tensor.name.decode(), tensor.bits, shape, tensor.bytes, tensor.scale, tensor.zero_point)
+    info.check(runner)
+    return info
