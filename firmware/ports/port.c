@@ -5,6 +5,8 @@
 #include "cortex_m.h"
 #include "system.h"
 
+#include <string.h>
+
 const char port_board_id[] = BOARD_ID;
 const uint32_t port_clock_hz = BOARD_CLOCK_CORE_HZ;
 
@@ -41,10 +43,7 @@ _Noreturn void clock_failed(const char *what)
 
 void print_text(const char *text)
 {
-    size_t length = 0;
-    while (text[length])
-        length++;
-    port_write((const uint8_t *)text, length);
+    port_write((const uint8_t *)text, strlen(text));
 }
 
 void print_hex(uint32_t value)

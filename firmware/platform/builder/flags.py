@@ -1,0 +1,44 @@
+"""Compiler and linker flags of the firmware. Standalone: this file travels with each generated project."""
+
+# zig's (LLVM's) name of each GCC -mfpu; without one the core's float registers stay unused
+_ZIG_FPU = {"fpv4-sp-d16": "vfp4d16sp", "fpv5-sp-d16": "fp_armv8d16sp", "fpv5-d16": "fp_armv8d16"}
+
+
+def machine_flags(kind: str, core: str, fpu: str | None) -> list[str]:
+    """Flags that name the core and the float ABI; needed by the compiler and by the linker alike."""
+    if kind == "zig":
+        features = f"+{_ZIG_FPU[fpu]}" if fpu else ""
+        abi = "eabihf" if fpu else "eabi"
+        return ["-target", f"thumb-freestanding-{abi}", f"-mcpu={core.replace('-', '_')}{features}"]
+    floats = [f"-mfpu={fpu}", "-mfloat-abi=hard"] if fpu else ["-mfloat-abi=soft"]
+    return [f"-mcpu={core}", "-mthumb", *floats]
+
+
+def compile_flags(kind: str, core: str, fpu: str | None) -> list[str]:
+    """For every source file. Floats are not contracted, so that every compiler gives the same bits."""
+    return [
+        *machine_flags(kind, core, fpu),
+        "-ffunction-sections",
+        "-fdata-sections",
+        "-fno-unwind-tables",
+        "-fno-asynchronous-unwind-tables",
+        "-fno-math-errno",
+        "-ffp-contract=off",
+        *(["-fno-sanitize=undefined"] if kind == "zig" else []),
+    ]
+
+
+def link_flags(kind: str, core: str, fpu: str | None) -> list[str]:
+    """No C library and no start files: src/port/ brings both."""
+    return [
+        *machine_flags(kind, core, fpu),
+        "-nostdlib",
+        "-Wl,--gc-sections",
+        "-Wl,--entry=Reset_Handler",
+        "-Wl,--build-id=none",
+    ]
+
+
+def link_libraries(kind: str) -> list[str]:
+    """Compiler support routines (64-bit division and the like); zig links its own by itself."""
+    return ["gcc"] if kind == "gcc" else []

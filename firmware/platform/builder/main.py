@@ -1,0 +1,78 @@
+"""Build and upload by PlatformIO (SCons): C sources of the project to firmware.elf and firmware.bin."""
+
+import json
+import sys
+from pathlib import Path
+
+from SCons.Script import AlwaysBuild, Builder, COMMAND_LINE_TARGETS, Default, DefaultEnvironment
+
+env = DefaultEnvironment()
+platform = env.PioPlatform()
+board = env.BoardConfig()
+
+sys.path.insert(0, str(Path(platform.get_dir()) / "builder"))
+import flags  # noqa: E402
+import image  # noqa: E402
+import upload  # noqa: E402
+
+facts = board.get("quantmcu")
+flash = next(region for region in facts["memory"] if region["kind"] == "flash")
+toolchain = platform.toolchain
+kind = toolchain.kind if toolchain else "gcc"
+target = (kind, facts["core"], facts["fpu"])
+
+if toolchain:
+    env.PrependENVPath("PATH", toolchain.folder)
+driver = "zig cc" if kind == "zig" else "arm-none-eabi-gcc"
+
+env.Replace(
+    PROGNAME="firmware",
+    PROGSUFFIX=".elf",
+    CC=driver,
+    CXX=driver,
+    AS=driver,
+    LINK=driver,
+    AR="zig ar" if kind == "zig" else "arm-none-eabi-ar",
+    RANLIB="zig ranlib" if kind == "zig" else "arm-none-eabi-ranlib",
+    SIZETOOL=sys.executable,  # PlatformIO checks sizes only where this is set
+    SIZEPROGREGEXP=r"^flash (\d+)",
+    SIZEDATAREGEXP=r"^flash \d+ ram (\d+)",
+    SIZECHECKCMD=[sys.executable, image.__file__, "size", "$SOURCES", flash["origin"], str(flash["size"])],
+)
+env.Append(
+    CCFLAGS=[*flags.compile_flags(*target), "-g", f"-ffile-prefix-map={env.subst('$PROJECT_DIR')}=."],
+    ASFLAGS=flags.machine_flags(*target),
+    LINKFLAGS=flags.link_flags(*target),
+    LIBS=flags.link_libraries(kind),
+)
+if kind == "gcc":
+    env.Append(LINKFLAGS=["-Wl,-Map,${BUILD_DIR}/firmware.map"])
+
+
+def write_binary(target, source, env):
+    """SCons action: the flash image of an ELF file."""
+    Path(str(target[0])).write_bytes(image.binary(Path(str(source[0])).read_bytes()))
+
+
+def write_facts(env):
+    """Tells `quantmcu` which compiler and flags built the firmware."""
+    compiler = {
+        "kind": kind,
+        "version": toolchain.version() if toolchain else platform.get_package_version("toolchain-gccarmnoneeabi"),
+        "flags": [str(flag) for flag in env["CCFLAGS"] if not str(flag).startswith("-ffile-prefix-map")],
+    }
+    path = Path(env.subst("$BUILD_DIR")) / "compiler.json"
+    path.write_text(json.dumps(compiler, indent=1) + "\n", encoding="utf-8")
+
+
+env.Append(BUILDERS={"FlashImage": Builder(action=env.VerboseAction(write_binary, "Building $TARGET"), suffix=".bin")})
+
+program = env.BuildProgram()
+env.Depends(program, env.subst("$LDSCRIPT_PATH"))
+write_facts(env)
+firmware = env.FlashImage("$BUILD_DIR/firmware", program)
+Default([program, firmware])
+AlwaysBuild(env.Alias("nobuild", firmware))
+AlwaysBuild(env.Alias("buildprog", firmware, firmware))
+
+upload.add_target(env, board, program, firmware)

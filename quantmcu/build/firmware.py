@@ -1,0 +1,129 @@
+"""Builds and flashes a written project with PlatformIO."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantmcu.build.failures import build_failure, upload_failure
+from quantmcu.build.pio import platformio_environment, run_platformio
+from quantmcu.build.toolchain import Toolchain, require_compiler
+from quantmcu.errors import ToolError
+from quantmcu.progress import Progress, SilentProgress
+from quantmcu.targets import Board
+
+_VARIABLE = "QUANTMCU_TOOLCHAIN"
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """A built firmware.
+
+    Attributes:
+        elf, bin: in the project's folder.
+        compiler: name and version, e.g. `zig 0.17.1`.
+        flags: of the compiler, without those that hold paths.
+        seconds: of `pio run`.
+    """
+
+    elf: Path
+    bin: Path
+    compiler: str
+    flags: tuple[str, ...]
+    seconds: float
+
+
+def build_project(
+    out: Path, board: Board, *, toolchain: str = "auto", progress: Progress | None = None
+) -> BuildResult:
+    """Runs `pio run` in the project `out` and copies firmware.elf and firmware.bin beside platformio.ini.
+
+    Args:
+        out: a folder written by `write_project`.
+        board: the board it was written for.
+        toolchain: `auto`, `gcc`, `zig`, `registry` (PlatformIO's GCC), or the path of a compiler or its folder.
+        progress: told of each compiled file.
+
+    Raises:
+        UsageError: the toolchain that was asked for is not there.
+        ToolError: no compiler, a compile error, a full disk.
+        QuantMCUError: a memory region overflows; says which, by how many bytes.
+    """
+    out = out.absolute()
+    progress = progress or SilentProgress()
+    compiler = require_compiler(toolchain)
+    if compiler is None:
+        progress.note("no compiler installed: PlatformIO downloads its own (about 100 MB, once)")
+    sources = sum(1 for path in (out / "src").rglob("*.c"))
+    compiled = 0
+
+    def count(line: str) -> None:
+        nonlocal compiled
+        if line.startswith("Compiling "):
+            compiled += 1
+            progress.advance(compiled, sources)
+
+    start = time.perf_counter()
+    run = run_platformio(
+        out,
+        ["-e", board.id],
+        environment=platformio_environment({_VARIABLE: compiler.path if compiler else "registry"}),
+        log_name=out.name.strip("."),
+        on_line=count,
+    )
+    seconds = time.perf_counter() - start
+    if run.status != 0:
+        raise build_failure(run, board)
+    built = out / ".pio" / "build" / board.id
+    elf, binary = (_copy(built / name, out / name) for name in ("firmware.elf", "firmware.bin"))
+    facts = json.loads((built / "compiler.json").read_text(encoding="utf-8"))
+    return BuildResult(elf, binary, Toolchain(facts["kind"], "", facts["version"]).name, tuple(facts["flags"]), seconds)
+
+
+def flash_project(
+    out: Path,
+    board: Board,
+    *,
+    protocol: str | None = None,
+    port: str | None = None,
+    toolchain: str = "auto",
+    progress: Progress | None = None,
+) -> None:
+    """Runs `pio run -t upload` in the project `out`: builds what is out of date and flashes it.
+
+    Args:
+        out: a folder written by `write_project`.
+        board: the board it was written for.
+        protocol: one of the manifest's `upload.protocols`; None: its default, or that of platformio.ini.
+        port: serial port or disk, for the protocols that use one; None: looked for.
+        toolchain: as for `build_project`.
+        progress: told what happens.
+
+    Raises:
+        ToolError: no board or probe found, no upload tool, verification failed.
+        UsageError: the board has no such protocol, or is only emulated.
+    """
+    out = out.absolute()
+    progress = progress or SilentProgress()
+    compiler = require_compiler(toolchain)
+    variables = {_VARIABLE: compiler.path if compiler else "registry"}
+    if protocol is not None:
+        variables["QUANTMCU_UPLOAD_PROTOCOL"] = protocol
+    arguments = ["-e", board.id, "-t", "upload", *(["--upload-port", port] if port else [])]
+    progress.stage("flash")
+    run = run_platformio(
+        out, arguments, environment=platformio_environment(variables), log_name=f"{out.name.strip('.')}-upload"
+    )
+    if run.status != 0:
+        raise upload_failure(run, board)
+
+
+def _copy(source: Path, target: Path) -> Path:
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise ToolError("can't write the firmware", where=str(target), why=error.strerror or str(error)) from error
+    return target

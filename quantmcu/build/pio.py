@@ -1,0 +1,80 @@
+"""Runs PlatformIO in a process of its own, with its own folder for packages."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from quantmcu.build.cache import cache_folder
+from quantmcu.errors import ToolError
+
+
+@dataclass(frozen=True)
+class PlatformIORun:
+    """A finished run: exit status, everything it printed, and the file that holds the same."""
+
+    status: int
+    output: str
+    log: Path
+
+
+def platformio_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment for PlatformIO: the user's without PLATFORMIO_* (they'd move folders or change flags), with a private
+    core folder, no telemetry, no look for upgrades."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PLATFORMIO_")}
+    environment |= {
+        "PLATFORMIO_CORE_DIR": str(cache_folder() / "platformio"),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+        "PLATFORMIO_SETTING_CHECK_PLATFORMIO_INTERVAL": "36500",
+        "PLATFORMIO_SETTING_CHECK_PRUNE_SYSTEM_THRESHOLD": "0",
+        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
+        "PLATFORMIO_DISABLE_PROGRESSBAR": "true",
+        "PLATFORMIO_NO_ANSI": "true",
+        "PYTHONIOENCODING": "utf-8",
+    }
+    return environment | dict(extra or {})
+
+
+def run_platformio(
+    folder: Path,
+    arguments: list[str],
+    *,
+    environment: Mapping[str, str],
+    log_name: str,
+    on_line: Callable[[str], None] | None = None,
+) -> PlatformIORun:
+    """`pio run -d folder ARGUMENTS`; the output goes to a log in the cache folder, which outlives the project.
+
+    Raises:
+        ToolError: the log can't be written.
+    """
+    command = [sys.executable, "-m", "platformio", "run", "-d", str(folder), *arguments]
+    log = cache_folder() / "logs" / f"{log_name}.log"
+    lines: list[str] = []
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            log.open("w", encoding="utf-8") as file,
+            subprocess.Popen(
+                command,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                encoding="utf-8",
+                errors="replace",
+            ) as process,
+        ):
+            assert process.stdout is not None
+            for line in process.stdout:
+                file.write(line)
+                lines.append(line)
+                if on_line is not None:
+                    on_line(line.rstrip())
+    except OSError as error:
+        raise ToolError("can't write the build log", where=str(log), why=error.strerror or str(error)) from error
+    return PlatformIORun(process.returncode, "".join(lines), log)

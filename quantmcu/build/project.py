@@ -1,0 +1,140 @@
+"""Writes the PlatformIO project of a compiled network."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from quantmcu.codegen.templates import environment
+from quantmcu.resources import data_folder
+from quantmcu.targets import Board
+
+_COMMON_PORT_FILES = ("startup.c", "port.c", "core.c", "fault.c", "libc/string.c", "libc/abi.c")
+_LOCAL_INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
+
+# Visible in platformio.ini and meant to be changed there; flags that the target dictates are in platform/builder/flags.py.
+_BUILD_FLAGS = (
+    "-std=c11",
+    "-O2",
+    "-Wall -Wextra -Werror",
+    "-DQUANTMCU_USE_SECTIONS",
+    "-Isrc/model",
+    "-Isrc/harness",
+    "-Isrc/port",
+    "-Isrc/port/libc",
+)
+
+
+def write_project(out: Path, board: Board, model_files: Mapping[str, str | bytes], *, name: str) -> None:
+    """Writes the whole project, ready for `pio run`, into the folder `out`.
+
+    Args:
+        out: made if missing; files of an earlier project there are replaced.
+        board: decides ports, linker script and PlatformIO settings.
+        model_files: the generated network, by path below `src/model/`.
+        name: of the network, for comments.
+    """
+    for part in ("platform", "src"):
+        shutil.rmtree(out / part, ignore_errors=True)
+    firmware = data_folder("firmware")
+    for path in _platform_files(firmware / "platform"):
+        _write(out / "platform" / path, (firmware / "platform" / path).read_bytes())
+    manifest = json.dumps(board.manifest, indent=2, ensure_ascii=False) + "\n"
+    _write(out / "platform" / "boards" / f"{board.id}.json", manifest)
+    for path in _port_files(firmware / "ports", board):
+        _write(out / "src" / "port" / path, (firmware / "ports" / path).read_bytes())
+    for source in sorted((firmware / "harness").glob("*.[ch]")):
+        _write(out / "src" / "harness" / source.name, source.read_bytes())
+    for path, text in model_files.items():
+        _write(out / "src" / "model" / path, text)
+    _write(out / "src" / "port" / "board_config.h", board_config(board))
+    _write(out / "src" / "port" / "linker.ld", linker_script(board))
+    _write(out / "platformio.ini", platformio_ini(board, name))
+
+
+def board_config(board: Board) -> str:
+    """The header `board_config.h`: the manifest's facts as `BOARD_*` macros for src/port/."""
+    return environment().get_template("board_config.h.j2").render(board=board, defines=list(_defines(board)))
+
+
+def linker_script(board: Board) -> str:
+    """The linker script, for GNU ld and lld."""
+    code, stack, data = (next(iter(board.regions_for(role)), None) for role in ("code", "stack", "data"))
+    assert stack is not None
+    assert data is not None
+    return (
+        environment()
+        .get_template("linker.ld.j2")
+        .render(
+            board=board,
+            flash=board.flash.name,
+            code=code,
+            stack=stack.name,
+            data=data.name,
+            arenas=board.regions_for("arena"),
+        )
+    )
+
+
+def platformio_ini(board: Board, name: str) -> str:
+    """The project file, with one environment for our platform and one for the official one where the board has it."""
+    return environment().get_template("platformio.ini.j2").render(board=board, name=name, build_flags=_BUILD_FLAGS)
+
+
+def _defines(board: Board) -> Iterator[tuple[str, str]]:
+    """Name (without `BOARD_`) and value of each macro."""
+    yield "HAS_FPU", str(int(board.fpu is not None))
+    yield "IRQ_COUNT", f"{board.irq_count}u"
+    for key, value in board.clock.items():
+        if isinstance(value, int):
+            yield f"CLOCK_{key.upper()}", f"{value}u"
+    yield "CACHES_ICACHE_BYTES", f"{board.caches.icache_bytes}u"
+    yield "CACHES_DCACHE_BYTES", f"{board.caches.dcache_bytes}u"
+    yield "CACHES_LINE_BYTES", f"{board.caches.line_bytes}u"
+    console = board.console
+    yield "CONSOLE_BASE", f"0x{console.base:08x}u"
+    yield "CONSOLE_BAUD", f"{console.baud}u"
+    yield "CONSOLE_CLOCK_HZ", f"{console.clock_hz}u"
+    for direction, pin in (("TX", console.tx), ("RX", console.rx)):
+        if pin is not None:
+            port, number = pin_position(pin)
+            yield f"CONSOLE_{direction}_PORT", f"{port}u"
+            yield f"CONSOLE_{direction}_PIN", f"{number}u"
+    for key, value in console.settings.items():
+        yield f"CONSOLE_{key.upper()}", f"{value:#x}u" if key.endswith("register") else f"{value}u"
+
+
+def pin_position(pin: str) -> tuple[int, int]:
+    """Port index and pin number of `PD8` (3, 8) or `P1.03` (1, 3)."""
+    if "." in pin:
+        port, number = pin.removeprefix("P").split(".")
+        return int(port), int(number)
+    return ord(pin[1]) - ord("A"), int(pin[2:])
+
+
+def _platform_files(folder: Path) -> list[Path]:
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.suffix in (".py", ".json"))
+
+
+def _port_files(folder: Path, board: Board) -> list[str]:
+    """The sources that the board needs, and the headers that they include."""
+    uart = f"uart_{board.console.kind.replace('-', '_')}.c"
+    waiting = [*_COMMON_PORT_FILES, f"{board.port}.c", uart]
+    needed: set[str] = set()
+    while waiting:
+        path = waiting.pop()
+        if path in needed:
+            continue
+        needed.add(path)
+        for header in _LOCAL_INCLUDE.findall((folder / path).read_text(encoding="utf-8")):
+            beside = (Path(path).parent / header).as_posix()
+            waiting += [candidate for candidate in (beside,) if (folder / candidate).is_file()]
+    return sorted(needed | {"libc/string.h"})
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)

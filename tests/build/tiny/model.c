@@ -1,0 +1,52 @@
+/* A network of one step, output = 255 - input: stands for a generated one in tests of boards and builds. */
+#include "quantmcu.h"
+#include "tiny_config.h" /* TINY_REGION, TINY_ARENA_BYTES: written by the test */
+
+#define BYTES 16
+
+static _Alignas(16) uint8_t arena[TINY_ARENA_BYTES] __attribute__((section(".arena." TINY_REGION)));
+
+static const char *const step_names[] = {"invert"};
+static const quantmcu_tensor input = {"x", arena, BYTES, 8, 2, {1, BYTES}, 1.0f, 0};
+static const quantmcu_tensor output = {"y", arena + BYTES, BYTES, 8, 2, {1, BYTES}, 1.0f, 0};
+
+const quantmcu_model quantmcu_model_info = {
+    .name = "tiny",
+    .sha256 = "0000000000000000000000000000000000000000000000000000000000000000",
+    .input_count = 1,
+    .output_count = 1,
+    .step_count = 1,
+    .step_names = step_names,
+    .arena_bytes = sizeof arena,
+};
+
+__attribute__((section(".hot_text"), noinline)) static void invert(const uint8_t *in, uint8_t *out)
+{
+    for (int i = 0; i < BYTES; i++)
+        out[i] = (uint8_t)~in[i];
+}
+
+void quantmcu_init(void)
+{
+}
+
+void quantmcu_run(void)
+{
+    quantmcu_run_step(0);
+}
+
+void quantmcu_run_step(size_t step)
+{
+    if (step == 0)
+        invert(arena, arena + BYTES);
+}
+
+const quantmcu_tensor *quantmcu_input(size_t index)
+{
+    return index == 0 ? &input : 0;
+}
+
+const quantmcu_tensor *quantmcu_output(size_t index)
+{
+    return index == 0 ? &output : 0;
+}
