@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -51,7 +52,7 @@ class StreamingHistogram:
         self.minimum, self.maximum = min(self.minimum, low), max(self.maximum, high)
         self.total += flat.size
         self._cover(low, high)
-        # exact in float32: the width is a power of two and the quotient has at most as many significant bits
+        # exact in float32, as the width is a power of two (but for a quotient below 2**-126, which becomes 0)
         indices = np.floor(flat * np.float32(1 / self.width)).astype(np.intp)
         indices -= self.first
         self.counts += np.bincount(indices, minlength=self.counts.size)
@@ -79,6 +80,16 @@ class StreamingHistogram:
         self.counts = np.pad(self.counts, (before, after)).reshape(-1, 2).sum(axis=1)
         self.first = (self.first - before) // 2
         self.width *= 2
+
+    def coarsened(self, bins: int) -> StreamingHistogram:
+        """The same data in at most `bins` bins; this very histogram when it has no more."""
+        if self.counts.size <= bins:
+            return self
+        coarse = copy.copy(self)
+        coarse.bins = bins
+        while coarse.counts.size > bins:
+            coarse._merge_pairs()
+        return coarse
 
     @property
     def edges(self) -> NDArray[np.float64]:

@@ -48,30 +48,34 @@ def percentile_range(histogram: StreamingHistogram, percentile: float) -> Range:
     return min(max(low, least), 0.0), max(min(high, greatest), 0.0)
 
 
-def mse_range(histogram: StreamingHistogram, bits: int, candidates: int = 64) -> Range:
+def mse_range(histogram: StreamingHistogram, bits: int) -> Range:
     """The range with the least mean squared error of quantization to `bits` bits.
 
-    Both ends are searched in turn, on grids of `candidates` values that narrow twice around the best one.
+    Both ends are searched together, as fractions of the observed extremes: on a coarse grid over a coarse histogram, then
+    twice on a finer grid around the best. (One end after the other gets stuck at few bits.)
     """
     least, greatest = minmax_range(histogram)
     if least == greatest:
         return 0.0, 0.0
-    low, high = least, greatest
-    fractions = np.linspace(1 / candidates, 1.0, candidates)
-    for narrowing in range(3):
-        for _ in range(2):
-            for end in ("high", "low"):
-                limit = greatest if end == "high" else least
-                if limit == 0.0:
-                    continue
-                current = high if end == "high" else low
-                span = candidates**-narrowing * 4**narrowing
-                tried = np.clip(current / limit + (fractions - 0.5) * 2 * span, 1e-3, 1.0) if narrowing else fractions
-                ends = np.append(limit * tried, current)
-                lows, highs = (np.full_like(ends, low), ends) if end == "high" else (ends, np.full_like(ends, high))
-                best = int(np.argmin(quantization_errors(histogram, lows, highs, bits)))
-                low, high = float(lows[best]), float(highs[best])
-    return low, high
+    best_low = best_high = 0.5
+    for bins, points, radius in ((_COARSE_BINS, 32, 0.5), (histogram.bins, 9, 1 / 32), (histogram.bins, 9, 1 / 128)):
+        lows, highs = np.meshgrid(
+            _around(best_low, radius, points) if least else np.ones(1),
+            _around(best_high, radius, points) if greatest else np.ones(1),
+        )
+        errors = quantization_errors(histogram.coarsened(bins), least * lows.ravel(), greatest * highs.ravel(), bits)
+        best = int(np.argmin(errors))
+        best_low, best_high = float(lows.flat[best]), float(highs.flat[best])
+    return least * best_low, greatest * best_high
+
+
+_COARSE_BINS = 256
+_SMALLEST_FRACTION = 1 / 512
+
+
+def _around(centre: float, radius: float, points: int) -> NDArray[np.float64]:
+    """Fractions of an extreme, `radius` to either side of `centre`."""
+    return np.clip(np.linspace(centre - radius, centre + radius, points), _SMALLEST_FRACTION, 1.0)
 
 
 def quantization_errors(
