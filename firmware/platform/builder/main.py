@@ -68,7 +68,7 @@ def write_facts(env):
 env.Append(BUILDERS={"FlashImage": Builder(action=env.VerboseAction(write_binary, "Building $TARGET"), suffix=".bin")})
 
 program = env.BuildProgram()
-env.Depends(program, env.subst("$LDSCRIPT_PATH"))
+env.Depends(program, env.subst("$PROJECT_DIR/$LDSCRIPT_PATH"))
 write_facts(env)
 firmware = env.FlashImage("$BUILD_DIR/firmware", program)
 Default([program, firmware])
