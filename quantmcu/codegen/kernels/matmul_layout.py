@@ -1,0 +1,175 @@
+"""Geometry and data layout common to the matrix product kernels (firmware/kernels/matmul.h)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantmcu.codegen.kernel import StepContext
+from quantmcu.program.steps import Convolution
+
+MAX_RUNS = 64
+_TILE_BYTES = 1024
+_TILE_PIXELS = 16
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A convolution as the drivers see it; the fields of `qmcu_matmul_params` have the same names.
+
+    A 1x1 kernel at stride 1 has the whole map as one row. `pixelwise`: driven by qmcu_matmul_drive_pixels, without the ring
+    of rows.
+    """
+
+    pixelwise: bool
+    input_height: int
+    input_width: int
+    input_channels: int
+    output_height: int
+    output_width: int
+    output_channels: int
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    dilations: tuple[int, int]
+    pad_top: int
+    pad_left: int
+
+    @classmethod
+    def of(cls, context: StepContext) -> Geometry:
+        """The geometry of a step."""
+        step = context.step
+        assert isinstance(step, Convolution)
+        _, height, width, channels = context.inputs[0].shape
+        _, output_height, output_width, output_channels = context.output.shape
+        pixelwise = step.kernel == (1, 1) and step.pads == (0, 0, 0, 0)
+        if pixelwise and step.strides == (1, 1):
+            height, width = 1, height * width
+            output_height, output_width = 1, output_height * output_width
+        return cls(
+            pixelwise, height, width, channels, output_height, output_width, output_channels,
+            step.kernel, step.strides, step.dilations, step.pads[0], step.pads[1],
+        )  # fmt: skip
+
+    @property
+    def column_words(self) -> int:
+        """Tile words of one pixel: channels are padded to groups of four, of two words each."""
+        return 2 * -(-self.input_channels // 4)
+
+    @property
+    def ring_rows(self) -> int:
+        """Rows of the padded map in the tile."""
+        return (self.kernel[0] - 1) * self.dilations[0] + 1
+
+    @property
+    def ring_columns(self) -> int:
+        """Columns of the padded map in the tile."""
+        return (self.output_width - 1) * self.strides[1] + (self.kernel[1] - 1) * self.dilations[1] + 1
+
+    @property
+    def run_count(self) -> int:
+        """Runs of a receptive field: one a kernel row, or one a tap when columns are dilated."""
+        return self.kernel[0] * (1 if self.dilations[1] == 1 else self.kernel[1])
+
+    @property
+    def depth(self) -> int:
+        """Products summed up for one output, those with padded channels included."""
+        return self.kernel[0] * self.kernel[1] * self.column_words * 2
+
+    @property
+    def outputs(self) -> int:
+        """Output codes."""
+        return self.output_height * self.output_width * self.output_channels
+
+    @property
+    def widened(self) -> int:
+        """Codes widened into the tile, padding included."""
+        if self.pixelwise:
+            return self.output_height * self.output_width * self.column_words * 2
+        rows = min(self.ring_rows, self.strides[0]) * (self.output_height - 1) + self.ring_rows
+        return rows * self.ring_columns * self.column_words * 2
+
+    def tile_pixels(self, multiple: int) -> int:
+        """Pixels in the tile of a pixel-wise kernel: as many as fit 1 KiB, but at least `multiple`."""
+        fitting = min(_TILE_BYTES // (4 * self.column_words), _TILE_PIXELS, self.output_width)
+        return max(fitting // multiple, 1) * multiple
+
+    def tile_bytes(self, multiple: int) -> int:
+        """Bytes of the tile."""
+        pixels = self.tile_pixels(multiple) if self.pixelwise else self.ring_rows * self.ring_columns
+        return 4 * self.column_words * pixels
+
+    def may_run_in_place(self, multiple: int) -> bool:
+        """Whether no output code lies on an input code that is read later."""
+        input_row = self.input_width * self.input_channels
+        output_row = self.output_width * self.output_channels
+        for y in range(self.output_height):
+            if self.pixelwise:
+                if not self._row_may_run_in_place(y, multiple):
+                    return False
+            else:
+                read = min(max(y * self.strides[0] + self.ring_rows - self.pad_top, 0), self.input_height)
+                if read < self.input_height and (y + 1) * output_row > read * input_row:
+                    return False
+        return True
+
+    def _row_may_run_in_place(self, y: int, multiple: int) -> bool:
+        chunk = self.tile_pixels(multiple)
+        for x in range(0, self.output_width, chunk):
+            end = min(x + chunk, self.output_width)
+            written = (y * self.output_width + end) * self.output_channels
+            if end < self.output_width:
+                unread = (y * self.strides[0] * self.input_width + end * self.strides[1]) * self.input_channels
+            elif y + 1 < self.output_height:
+                unread = (y + 1) * self.strides[0] * self.input_width * self.input_channels
+            else:
+                continue
+            if written > unread:
+                return False
+        return True
+
+
+def unsupported_by_drivers(context: StepContext) -> str | None:
+    """What the drivers can't do, whatever the block function."""
+    step = context.step
+    assert isinstance(step, Convolution)
+    if step.groups != 1:
+        return "convolutions without groups only"
+    if context.inputs[0].bits != 8 or context.output.bits != 8:
+        return "maps of 8 bits only"
+    if step.weight_bits != 8:
+        return "weights of 8 bits only"
+    least, greatest = step.accumulator_bounds(context.inputs[0].highest_code)
+    if step.requantize.saturates(int(max(-least.min(), greatest.max()))):
+        return "accumulators that can't reach the saturation only"
+    if Geometry.of(context).run_count > MAX_RUNS:
+        return f"at most {MAX_RUNS} kernel rows (dilated: taps)"
+    return None
+
+
+def weight_groups(step: Convolution) -> NDArray[np.int8]:
+    """Weights [output channels, groups, 4] in the order of the tile, input channels padded with zeros."""
+    channels = step.weight.shape[3]
+    padded = np.pad(step.weight, ((0, 0), (0, 0), (0, 0), (0, -channels % 4)))
+    return padded.reshape(padded.shape[0], -1, 4)
+
+
+def weight_stream(
+    words: NDArray[np.uint32], bias: NDArray[np.integer], multiplier: NDArray[np.integer], block: int
+) -> NDArray[np.uint32]:
+    """The stream of blocks of `block` channels: biases, weights, multipliers.
+
+    Args:
+        words: uint32 [channels, words a channel]; the words of a block's channels are interleaved.
+        bias, multiplier: one entry a channel.
+        block: channels in a block; missing ones are zero.
+    """
+    missing = -words.shape[0] % block
+    table = np.concatenate([_as_words(bias)[:, None], words, _as_words(multiplier)[:, None]], axis=1)
+    table = np.pad(table, ((0, missing), (0, 0)))
+    return np.ascontiguousarray(table.reshape(-1, block, table.shape[1]).transpose(0, 2, 1)).reshape(-1)
+
+
+def _as_words(values: NDArray[np.integer]) -> NDArray[np.uint32]:
+    return values.astype(np.int64).astype(np.int32).view(np.uint32)
