@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import unicorn
-from unicorn.unicorn_py3.unicorn import uclib
+from unicorn.unicorn_py3.unicorn import Uc, uclib
 
 from quantmcu.emulator import hook
 from quantmcu.emulator.timing import Block, CycleModel, decode_block
@@ -37,11 +37,13 @@ class BlockCounter:
     Args:
         engine: the Unicorn engine; must outlive the counter.
         model: cycle model, or None to count instructions only.
+        inspect: called with each block before it is first executed; what it raises ends the run.
     """
 
-    def __init__(self, engine: unicorn.Uc, model: CycleModel | None) -> None:
+    def __init__(self, engine: Uc, model: CycleModel | None, inspect: Callable[[Block], None] | None = None) -> None:
         self._engine = engine
         self.model = model
+        self._inspect = inspect
         self._blocks: dict[tuple[int, int], Block] = {}
         self._error: BaseException | None = None
         self._edges = np.zeros(_EDGE_SLOTS * ctypes.sizeof(hook.Edge), np.uint8)
@@ -118,6 +120,8 @@ class BlockCounter:
         try:
             edge = pointer.contents
             block = self._decoded(edge.to, edge.to_size)
+            if self._inspect is not None:
+                self._inspect(block)
             edge.instructions = len(block)
             if self.model is not None:
                 previous = self._decoded(edge.from_, edge.from_size)
@@ -140,7 +144,7 @@ def unicorn_function(name: str) -> int:
 
 
 def add_native_hook(
-    engine: unicorn.Uc, kind: int, callback: str, state: ctypes.Structure, begin: int = 1, end: int = 0
+    engine: Uc, kind: int, callback: str, state: ctypes.Structure, begin: int = 1, end: int = 0
 ) -> None:
     """Installs a callback of `hook.c` for addresses begin to end (inclusive; begin > end: everywhere).
 

@@ -102,7 +102,7 @@ class Elf:
 
     @cached_property
     def _symbol_table(self) -> list[Any]:
-        table = self._file.get_section_by_name(".symtab")
+        table: Any = self._file.get_section_by_name(".symtab")
         if table is None:
             return []
         return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicorn
 from unicorn import arm_const
+from unicorn.unicorn_py3.unicorn import Uc
 
 from quantmcu.errors import UsageError
 
@@ -17,7 +18,7 @@ _CPUS = {
 _PAGE = 4096
 
 
-def create_engine(core: str) -> unicorn.Uc:
+def create_engine(core: str) -> Uc:
     """An engine of `core` without memory.
 
     Raises:
@@ -26,10 +27,10 @@ def create_engine(core: str) -> unicorn.Uc:
     if core not in _CPUS:
         raise UsageError(f"the emulator has no core {core}", why=f"cores: {', '.join(_CPUS)}")
     # UC_MODE_MCLASS would silently select a Cortex-M33.
-    return unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, _CPUS[core])
+    return Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB, _CPUS[core])
 
 
-def map_memory(engine: unicorn.Uc, origin: int, size: int, *, writable: bool) -> None:
+def map_memory(engine: Uc, origin: int, size: int, *, writable: bool) -> None:
     """Maps memory that can be read and executed, and written if `writable`; rounded up to whole pages of 4 KiB."""
     rights = unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC | (unicorn.UC_PROT_WRITE if writable else 0)
     engine.mem_map(origin, -(-size // _PAGE) * _PAGE, rights)

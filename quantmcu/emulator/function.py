@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import unicorn
 from unicorn import arm_const
+from unicorn.unicorn_py3.unicorn import Uc, UcError
 
 from quantmcu.emulator import hook
 from quantmcu.emulator.counter import BlockCounter, add_native_hook, unicorn_function
@@ -155,7 +156,7 @@ class FunctionMachine:
         self.counter.set_limit(limit)
         try:
             self._engine.emu_start(entry | 1, _RETURN_ADDRESS)
-        except unicorn.UcError as error:
+        except UcError as error:
             self._fault = self._fault or (str(error), None)
         self.counter.check()
         self._raise_fault(symbol)
@@ -244,14 +245,14 @@ class FunctionMachine:
     def _fault_at(self, what: str, address: int | None, pc: int) -> Fault:
         return Fault(what, address, pc, self.elf.describe(pc))
 
-    def _on_invalid_access(self, _: unicorn.Uc, access: int, address: int, size: int, *__: object) -> bool:
+    def _on_invalid_access(self, _: Uc, access: int, address: int, size: int, *__: object) -> bool:
         self._fault = (f"{ACCESS_NAMES.get(access, 'access')} of {size} bytes", address)
         return False
 
-    def _on_interrupt(self, engine: unicorn.Uc, number: int, *_: object) -> None:
+    def _on_interrupt(self, engine: Uc, number: int, *_: object) -> None:
         self._fault = ({2: "SVC", 7: "BKPT"}.get(number, f"exception {number}"), None)
         engine.emu_stop()
 
-    def _on_invalid_instruction(self, _: unicorn.Uc, *__: object) -> bool:
+    def _on_invalid_instruction(self, _: Uc, *__: object) -> bool:
         self._fault = ("undefined instruction", None)
         return False

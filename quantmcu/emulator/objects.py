@@ -98,7 +98,15 @@ def _driver(compiler: str, core: str) -> list[str]:
             hint="pip install 'quantmcu[zig]', or install arm-none-eabi-gcc",
         )
     if chosen[0] == "zig":
-        return [sys.executable, "-m", "ziglang", "cc", *_ZIG_CORES[core].split(), "-fno-sanitize=all"]
+        return [
+            sys.executable,
+            "-m",
+            "ziglang",
+            "cc",
+            *_ZIG_CORES[core].split(),
+            "-fno-sanitize=all",
+            "-g",
+        ]  # without -g, -Os strips symbols
     return ["arm-none-eabi-gcc", "-mthumb", *_GCC_CORES[core].split()]
 
 

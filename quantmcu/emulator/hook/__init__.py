@@ -1,7 +1,8 @@
 """The C callbacks of the emulator as machine code, and the structures that they share with Python.
 
 `count_block` counts every way from one basic block to the next, adds up its cost, and keeps the branch predictor;
-`check_access` checks each data access against a map of allowed bytes. See `hook.c`.
+`check_access` checks each data access against a map of allowed bytes; `console_read` and `console_write` are the
+console UART. See `hook.c`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import platform
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from elftools.elf.elffile import ELFFile
 
@@ -74,6 +76,40 @@ class BlockCounterState(ctypes.Structure):
     )
 
 
+class ConsoleStatus(ctypes.Structure):
+    """`console_status_t` of `hook.c`."""
+
+    _fields_ = (("offset", ctypes.c_uint32), ("always", ctypes.c_uint32), ("received", ctypes.c_uint32))
+
+
+READ_REGISTER = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32)
+WRITE_REGISTER = ctypes.CFUNCTYPE(None, ctypes.c_uint32, ctypes.c_uint32, ctypes.c_uint64)
+
+
+class ConsoleState(ctypes.Structure):
+    """`console_t` of `hook.c`."""
+
+    _fields_ = (
+        ("engine", ctypes.c_void_p),
+        ("read_other", READ_REGISTER),
+        ("write_other", WRITE_REGISTER),
+        ("stop", ctypes.c_void_p),
+        ("received", ctypes.c_void_p),
+        ("sent", ctypes.c_void_p),
+        ("received_next", ctypes.c_uint32),
+        ("received_end", ctypes.c_uint32),
+        ("sent_end", ctypes.c_uint32),
+        ("sent_size", ctypes.c_uint32),
+        ("status", ConsoleStatus * 2),
+        ("receive_offset", ctypes.c_uint32),
+        ("send_offset", ctypes.c_uint32),
+        ("idle_polls", ctypes.c_uint32),
+        ("idle_poll_limit", ctypes.c_uint32),
+        ("idle", ctypes.c_uint32),
+        ("sent_full", ctypes.c_uint32),
+    )
+
+
 class AccessGuardState(ctypes.Structure):
     """`access_guard_t` of `hook.c`."""
 
@@ -114,11 +150,12 @@ def machine_name() -> str:
 
 @cache
 def callback_addresses() -> dict[str, int]:
-    """Addresses of `count_block` and `check_access` in this process's executable memory."""
+    """Addresses of the callbacks, by name, in this process's executable memory."""
     elf = ELFFile(io.BytesIO((FOLDER / f"hook_{machine_name()}.o").read_bytes()))
-    text = elf.get_section_by_name(".text").data()
+    text: Any = elf.get_section_by_name(".text")
+    symbols: Any = elf.get_section_by_name(".symtab")
     memory = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ | mmap.PROT_WRITE)
-    memory.write(text)
+    memory.write(text.data())
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     # Writable first and executable afterwards, never both: hardened systems refuse both at once, and on Arm the change
     # of protection is also what makes the kernel synchronize the instruction cache.
@@ -132,7 +169,7 @@ def callback_addresses() -> dict[str, int]:
     _KEPT.append(memory)
     return {
         symbol.name: start + symbol["st_value"]
-        for symbol in elf.get_section_by_name(".symtab").iter_symbols()
+        for symbol in symbols.iter_symbols()
         if symbol["st_info"]["type"] == "STT_FUNC"
     }
 

@@ -165,3 +165,80 @@ void check_access(uc_engine *engine, uint32_t type, uint64_t address64, int size
         guard->stop(engine);
     }
 }
+
+/* One register that tells whether the UART has received or can send. */
+typedef struct {
+    uint32_t offset;
+    uint32_t always;   /* bits that always read 1: room to send */
+    uint32_t received; /* bits that read 1 while a byte waits */
+} console_status_t;
+
+/* The console UART within its page of peripheral registers; all other registers of the page go to Python. */
+typedef struct {
+    uc_engine *engine;
+    uint64_t (*read_other)(uint32_t offset, uint32_t size);
+    void (*write_other)(uint32_t offset, uint32_t size, uint64_t value);
+    int (*stop)(uc_engine *engine);
+    const uint8_t *received;
+    uint8_t *sent;
+    uint32_t received_next;
+    uint32_t received_end;
+    uint32_t sent_end;
+    uint32_t sent_size;
+    console_status_t status[2];
+    uint32_t receive_offset;
+    uint32_t send_offset;
+    uint32_t idle_polls;      /* consecutive looks at an empty receiver */
+    uint32_t idle_poll_limit; /* after so many the emulation stops: nothing will come while it runs */
+    uint32_t idle;
+    uint32_t sent_full;
+} console_t;
+
+static uint32_t console_status(console_t *console, const console_status_t *status) {
+    uint32_t value = status->always;
+    if (status->received != 0) {
+        if (console->received_next < console->received_end) {
+            console->idle_polls = 0;
+            value |= status->received;
+        } else if (++console->idle_polls >= console->idle_poll_limit) {
+            console->idle = 1;
+            console->idle_polls = 0;
+            console->stop(console->engine);
+        }
+    }
+    return value;
+}
+
+/* uc_cb_mmio_read_t */
+uint64_t console_read(uc_engine *engine, uint64_t offset64, unsigned size, console_t *console) {
+    (void)engine;
+    const uint32_t offset = (uint32_t)offset64;
+    for (int i = 0; i < 2; i++) {
+        if (offset == console->status[i].offset) {
+            return console_status(console, &console->status[i]);
+        }
+    }
+    if (offset == console->receive_offset) {
+        return console->received_next < console->received_end ? console->received[console->received_next++] : 0;
+    }
+    return console->read_other(offset, size);
+}
+
+/* uc_cb_mmio_write_t */
+void console_write(uc_engine *engine, uint64_t offset64, unsigned size, uint64_t value, console_t *console) {
+    (void)engine;
+    const uint32_t offset = (uint32_t)offset64;
+    if (offset != console->send_offset) {
+        console->write_other(offset, size, value);
+        return;
+    }
+    console->idle_polls = 0;
+    if (console->sent_end < console->sent_size) {
+        console->sent[console->sent_end++] = (uint8_t)value;
+    }
+    /* The rest of the buffer takes what is still sent before the emulation stops, at the end of this block. */
+    if (console->sent_end >= console->sent_size / 2) {
+        console->sent_full = 1;
+        console->stop(console->engine);
+    }
+}

@@ -8,11 +8,21 @@ from __future__ import annotations
 from quantmcu.emulator.timing.cortex_m4 import CortexM4
 from quantmcu.emulator.timing.cortex_m7 import CortexM7
 from quantmcu.emulator.timing.decode import decode_block
-from quantmcu.emulator.timing.instruction import Block, Instruction, Kind
+from quantmcu.emulator.timing.instruction import FLOATING_POINT, Block, Instruction, Kind
 from quantmcu.emulator.timing.model import CycleModel
 from quantmcu.errors import UsageError
 
-__all__ = ["Block", "CortexM4", "CortexM7", "CycleModel", "Instruction", "Kind", "cycle_model", "decode_block"]
+__all__ = [
+    "FLOATING_POINT",
+    "Block",
+    "CortexM4",
+    "CortexM7",
+    "CycleModel",
+    "Instruction",
+    "Kind",
+    "cycle_model",
+    "decode_block",
+]
 
 _MODELS: dict[str, type[CortexM4] | type[CortexM7]] = {"cortex-m4": CortexM4, "cortex-m7": CortexM7}
 

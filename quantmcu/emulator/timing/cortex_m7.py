@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from quantmcu.emulator.timing.instruction import BURSTS, FLAGS, Block, Instruction, Kind
+from quantmcu.emulator.timing.instruction import BURSTS, FLAGS, PROGRAM_COUNTER, Block, Instruction, Kind
 from quantmcu.emulator.timing.model import CycleModel
 
 _LOADS = {Kind.LOAD, Kind.FP_LOAD}
@@ -121,7 +121,7 @@ class _Pipeline:
         self.factor[register] = self.cycle + factor
 
     def _write_results(self, instruction: Instruction) -> None:
-        for register in instruction.writes:
+        for register in instruction.writes - {PROGRAM_COUNTER}:  # its value is predicted, and never waited for
             self._set(register, *self._latencies(instruction, register))
 
     def _latencies(self, instruction: Instruction, register: str) -> tuple[int, int, int]:

@@ -18,6 +18,7 @@ from quantmcu.emulator.timing.instruction import FLAGS, FP_FLAGS, Block, Instruc
 _DISASSEMBLER = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
 _DISASSEMBLER.detail = True
 
+_ALIASES = {"fmstat": "vmrs"}
 _NAMED_REGISTERS = {"sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12", "sp": "r13", "lr": "r14", "pc": "r15"}
 
 
@@ -123,11 +124,11 @@ def _transfers(kind: Kind, name: str, operands: list[Any], reads: frozenset[str]
     if kind in (Kind.FP_LOAD, Kind.FP_STORE):
         return len(_register(operands[0].reg))
     if kind is Kind.FP_LOAD_MULTIPLE:
-        return sum(r.startswith("s") for r in writes)
+        return sum(1 for r in writes if r.startswith("s"))
     if kind is Kind.FP_STORE_MULTIPLE:
-        return sum(r.startswith("s") for r in reads)
+        return sum(1 for r in reads if r.startswith("s"))
     if kind is Kind.FP_MOVE:
-        return max(1, sum(o.type == arm.ARM_OP_REG for o in operands) // 2)
+        return max(1, sum(1 for o in operands if o.type == arm.ARM_OP_REG) // 2)
     if kind in (Kind.LOAD_MULTIPLE, Kind.STORE_MULTIPLE):
         if name in ("ldrd", "strd"):
             return 2
@@ -151,10 +152,10 @@ def _constant_is_shifted(name: str, operands: list[Any]) -> bool:
     """Whether the last operand is a constant that the shifter makes (T32's modified immediates)."""
     if not operands or operands[-1].type != arm.ARM_OP_IMM or name in _FULL_IMMEDIATE:
         return False
-    value = operands[-1].imm & 0xFFFFFFFF
+    value = int(operands[-1].imm) & 0xFFFFFFFF
     if value < (65536 if name in _WIDE_IMMEDIATE else 256):
         return False
-    return (value & 0xFFFF) != value >> 16  # repeated bytes need no shift
+    return bool((value & 0xFFFF) != value >> 16)  # repeated bytes need no shift
 
 
 def _dsp_early_reads(name: str, operands: list[Any]) -> frozenset[str]:
@@ -169,7 +170,7 @@ def _dsp_early_reads(name: str, operands: list[Any]) -> frozenset[str]:
 
 def _convert(found: Any) -> Instruction:
     operands = found.operands
-    name = found.insn_name()
+    name = _ALIASES.get(found.insn_name(), found.insn_name())
     kind = _kind(found, name)
     read_numbers, written_numbers = found.regs_access()
     reads = frozenset().union(*map(_register, read_numbers))

@@ -32,8 +32,10 @@ class Kind(Enum):
     FP_STORE_MULTIPLE = auto()
 
 
+FLOATING_POINT = frozenset(kind for kind in Kind if kind.name.startswith("FP_"))
 BURSTS = frozenset({Kind.LOAD_MULTIPLE, Kind.STORE_MULTIPLE, Kind.FP_LOAD_MULTIPLE, Kind.FP_STORE_MULTIPLE})
 
+PROGRAM_COUNTER = "r15"
 FLAGS = "flags"  # APSR
 FP_FLAGS = "fpflags"  # FPSCR
 
