@@ -1,0 +1,104 @@
+"""A graph as an ONNX model that ONNX Runtime runs."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from quantmcu.export.operators import write_op
+from quantmcu.export.quantize import quantize_dequantize
+from quantmcu.export.writer import Writer, onnx_shape, to_onnx_layout
+from quantmcu.ir.graph import Graph
+from quantmcu.ir.ops import Conv2D, Dense
+
+_OPSET, _OPSET_INT4 = 17, 21
+_IR_VERSION = {_OPSET: 8, _OPSET_INT4: 10}
+"""ONNX's file format version that belongs to an operator set."""
+
+
+def export_onnx(graph: Graph, *, qdq: bool = False) -> onnx.ModelProto:
+    """The graph as an ONNX model.
+
+    Inputs and outputs have the layout and the names of the imported model. Every other tensor of the graph is a value of the
+    same name, maps of four axes in NCHW (`export.writer.from_onnx_layout` turns a fetched value into our layout).
+
+    Args:
+        graph: what to export.
+        qdq: with QuantizeLinear and DequantizeLinear behind every tensor that has quantization parameters, and with the integer
+            weights and biases of the operators that have them. Codes are uint8, for 4 bits UINT4; codes of 2 bits are uint8
+            behind a Clip to their range. Tensors without parameters stay float.
+    """
+    opset = _OPSET_INT4 if qdq and _has_int4(graph) else _OPSET
+    writer = Writer(graph, opset)
+    inputs = [
+        _input(writer, name, layout, qdq=qdq) for name, layout in zip(graph.inputs, _layouts(graph.input_layouts), strict=False)
+    ]
+    for tensor in graph.tensors.values():
+        if tensor.data is not None:
+            writer.initializers.append(
+                numpy_helper.from_array(np.ascontiguousarray(to_onnx_layout(tensor.data)), tensor.name))
+            if qdq:
+                quantize_dequantize(writer, tensor)
+    outputs = list(zip(graph.outputs, _layouts(graph.output_layouts), strict=False))
+    for name, layout in outputs:
+        quantized = qdq and graph.tensor(name).qparams is not None
+        if quantized or _permutation(writer, name, layout) is not None or name in graph.inputs:
+            writer.write_to(name, writer.fresh(f"{name}_computed"))
+    for op in graph.ops:
+        write_op(op, writer, qdq=qdq)
+        if qdq:
+            quantize_dequantize(writer, graph.tensor(op.output))
+    declared = [_output(writer, name, layout) for name, layout in outputs]
+    return helper.make_model(
+        helper.make_graph(writer.nodes, graph.name, inputs, declared, writer.initializers),
+        opset_imports=[helper.make_opsetid("", opset)],
+        producer_name="quantmcu",
+        ir_version=_IR_VERSION[opset],
+    )
+
+
+def _has_int4(graph: Graph) -> bool:
+    layers = [op.quantized for op in graph.ops if isinstance(op, (Conv2D, Dense))]
+    maps = [tensor.qparams for tensor in graph.tensors.values()]
+    return any(quantized is not None and quantized.bits == 4 for quantized in (*layers, *maps))
+
+
+def _layouts(layouts: tuple[tuple[int, ...] | None, ...]) -> list[tuple[int, ...] | None]:
+    return [*layouts, *[None] * 64]  # a graph without layouts has those of the model
+
+
+def _permutation(writer: Writer, name: str, layout: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """From the axes of the imported model to those of the exported value; None where they agree."""
+    natural = tuple(range(len(writer.shape(name))))
+    permutation = onnx_shape(layout or natural)
+    return None if permutation == natural else permutation
+
+
+def _value_info(writer: Writer, name: str, layout: tuple[int, ...] | None) -> onnx.ValueInfoProto:
+    """Declaration of an input or output, in the layout of the imported model."""
+    shape = writer.shape(name)
+    natural = tuple(range(len(shape)))
+    kind = TensorProto.INT64 if writer.graph.tensor(name).is_index else TensorProto.FLOAT
+    return helper.make_tensor_value_info(name, kind, [shape[axis] for axis in np.argsort(layout or natural)])
+
+
+def _input(writer: Writer, name: str, layout: tuple[int, ...] | None, *, qdq: bool) -> onnx.ValueInfoProto:
+    permutation = _permutation(writer, name, layout)
+    if permutation is not None:
+        moved = writer.node("Transpose", [name], writer.fresh(f"{name}_nchw"), f"{name}_layout", perm=permutation)
+        writer.alias(name, moved)
+    if qdq:
+        quantize_dequantize(writer, writer.graph.tensor(name))
+    return _value_info(writer, name, layout)
+
+
+def _output(writer: Writer, name: str, layout: tuple[int, ...] | None) -> onnx.ValueInfoProto:
+    permutation = _permutation(writer, name, layout)
+    value = writer.read(name)
+    if permutation is not None:
+        back = tuple(int(axis) for axis in np.argsort(permutation))
+        writer.node("Transpose", [value], name, f"{name}_layout", perm=back)
+    elif value != name:
+        writer.node("Identity", [value], name, f"{name}_output")
+    return _value_info(writer, name, layout)

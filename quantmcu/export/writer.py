@@ -1,0 +1,118 @@
+"""Collects ONNX nodes and initializers, and keeps track of layouts.
+
+A tensor of four axes is NHWC in the graph and NCHW in the exported model; all others are the same in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from quantmcu.ir.graph import Graph
+
+TO_NCHW = (0, 3, 1, 2)
+TO_NHWC = (0, 2, 3, 1)
+
+
+def onnx_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape that the exported model has for a tensor of `shape`."""
+    return tuple(shape[axis] for axis in TO_NCHW) if len(shape) == 4 else tuple(shape)
+
+
+def onnx_axis(axis: int, rank: int) -> int:
+    """The axis of the exported tensor that is our axis `axis`."""
+    return TO_NCHW.index(axis) if rank == 4 else axis
+
+
+def to_onnx_layout(values: NDArray[Any]) -> NDArray[Any]:
+    """An array in our layout as the exported model has it."""
+    return values.transpose(TO_NCHW) if values.ndim == 4 else values
+
+
+def from_onnx_layout(values: NDArray[Any]) -> NDArray[Any]:
+    """An array that the exported model computed, in our layout."""
+    return values.transpose(TO_NHWC) if values.ndim == 4 else values
+
+
+class Writer:
+    """The ONNX graph under construction.
+
+    Attributes:
+        graph: what is exported.
+        nodes, initializers: what was written so far.
+        opset: version of the operator set.
+    """
+
+    def __init__(self, graph: Graph, opset: int) -> None:
+        self.graph = graph
+        self.opset = opset
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self._names = {*graph.tensors}
+        self._written: dict[str, str] = {}
+        self._aliases: dict[str, str] = {}
+
+    def fresh(self, wanted: str) -> str:
+        """A value name that nothing has yet."""
+        name, number = wanted, 0
+        while name in self._names:
+            number += 1
+            name = f"{wanted}_{number}"
+        self._names.add(name)
+        return name
+
+    def write_to(self, tensor: str, value: str) -> None:
+        """Makes the operator that computes `tensor` write `value` (an output still has to be quantized or transposed)."""
+        self._written[tensor] = value
+        self._aliases[tensor] = value
+
+    def written(self, tensor: str) -> str:
+        """The value that the operator that computes `tensor` writes."""
+        return self._written.get(tensor, tensor)
+
+    def alias(self, tensor: str, value: str) -> None:
+        """Makes readers of `tensor` read `value` from now on (for example its dequantized form)."""
+        self._aliases[tensor] = value
+
+    def read(self, tensor: str) -> str:
+        """The value that readers of `tensor` use."""
+        return self._aliases.get(tensor, tensor)
+
+    def constant(self, values: NDArray[Any], wanted: str) -> str:
+        """Adds an initializer and returns its name."""
+        name = self.fresh(wanted)
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        return name
+
+    def node(self, operator: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:
+        """Adds a node and returns its output."""
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=name, **attributes))
+        return output
+
+    def to_nhwc(self, value: str, rank: int, name: str) -> str:
+        """`value` in our layout."""
+        return self._transposed(value, TO_NHWC, rank, f"{name}_nhwc")
+
+    def from_nhwc(self, value: str, output: str, rank: int, name: str) -> str:
+        """Writes `value`, which is in our layout, to `output`."""
+        if rank == 4:
+            return self.node("Transpose", [value], output, f"{name}_nchw", perm=TO_NCHW)
+        return self.node("Identity", [value], output, f"{name}_copy")
+
+    def inner(self, output: str, rank: int) -> str:
+        """Where to write a result in our layout that `from_nhwc` then moves; `output` itself unless it has four axes."""
+        return self.fresh(f"{output}_nhwc") if rank == 4 else output
+
+    def _transposed(self, value: str, permutation: tuple[int, ...], rank: int, name: str) -> str:
+        if rank != 4:
+            return value
+        return self.node("Transpose", [value], self.fresh(name), name, perm=permutation)
+
+    def shape(self, tensor: str) -> tuple[int, ...]:
+        """Shape of one of the graph's tensors, in our layout."""
+        return self.graph.tensor(tensor).shape
