@@ -35,6 +35,12 @@ DSP_INLINE uint32_t dsp_two(uint32_t half)
     return (half & 0xffffu) * 0x00010001u;
 }
 
+/* Rotation to the right by 1 .. 31 bits. */
+DSP_INLINE uint32_t dsp_rotate(uint32_t x, unsigned bits)
+{
+    return (x >> bits) | (x << (32u - bits));
+}
+
 /* acc + a product of half-words: bb bottom x bottom, bt bottom x top, ... ; compilers turn them into SMLAxy. */
 DSP_INLINE int32_t dsp_smlabb(uint32_t x, uint32_t y, int32_t acc)
 {
@@ -79,11 +85,6 @@ DSP_BINARY(qadd16, "")
  * an intrinsic's operand into the instruction. So: intrinsics for clang, assembly for GCC. */
 #ifdef __clang__
 
-DSP_INLINE uint32_t dsp_rotate(uint32_t x, unsigned bits)
-{
-    return (x >> bits) | (x << (32u - bits));
-}
-
 DSP_INLINE uint32_t dsp_pkhbt(uint32_t bottom, uint32_t top)
 {
     return (bottom & 0xffffu) | top << 16;
@@ -94,22 +95,22 @@ DSP_INLINE uint32_t dsp_pkhtb(uint32_t top, uint32_t bottom)
     return (top & 0xffff0000u) | bottom >> 16;
 }
 
-#define DSP_EXTEND(name, type)                                                                                         \
+#define DSP_EXTEND(name)                                                                                               \
     DSP_INLINE uint32_t dsp_##name(uint32_t x)                                                                         \
     {                                                                                                                  \
-        return (uint32_t)__##name((type)x);                                                                            \
+        return (uint32_t)__##name((int8x4_t)x);                                                                        \
     }                                                                                                                  \
     DSP_INLINE uint32_t dsp_##name##_ror8(uint32_t x)                                                                  \
     {                                                                                                                  \
-        return (uint32_t)__##name((type)dsp_rotate(x, 8));                                                             \
+        return (uint32_t)__##name((int8x4_t)dsp_rotate(x, 8));                                                         \
     }
 
-DSP_EXTEND(uxtb16, uint8x4_t)
-DSP_EXTEND(sxtb16, int8x4_t)
+DSP_EXTEND(uxtb16)
+DSP_EXTEND(sxtb16)
 
 DSP_INLINE uint32_t dsp_uxtab16(uint32_t sum, uint32_t x)
 {
-    return (uint32_t)__uxtab16((uint16x2_t)sum, (uint8x4_t)x);
+    return (uint32_t)__uxtab16((int16x2_t)sum, (int8x4_t)x);
 }
 
 DSP_INLINE uint32_t dsp_uxtab16_ror8(uint32_t sum, uint32_t x)
@@ -231,11 +232,6 @@ DSP_LANES(uadd8, 4u, 8u, uint8_t, a + b)
 DSP_LANES(sadd16, 2u, 16u, int16_t, a + b)
 DSP_LANES(ssub16, 2u, 16u, int16_t, a - b)
 DSP_LANES(qadd16, 2u, 16u, int16_t, a + b > 32767 ? 32767 : a + b < -32768 ? -32768 : a + b)
-
-DSP_INLINE uint32_t dsp_rotate(uint32_t x, unsigned bits)
-{
-    return (x >> bits) | (x << (32u - bits));
-}
 
 DSP_INLINE uint32_t dsp_uxtb16(uint32_t x)
 {

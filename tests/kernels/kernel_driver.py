@@ -1,0 +1,199 @@
+"""Runs one kernel on one step: compiled for this computer (with sanitizers), or on an emulated core.
+
+    run_on_host(kernel, context, [codes])             -> output codes
+    run_on_core(kernel, context, [codes], "gcc")      -> output codes, cycles, stack
+
+Both check the result against the reference with `check`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantmcu.codegen.kernel import Core, Kernel, StepContext
+from quantmcu.codegen.registry import all_kernels
+from quantmcu.codegen.single_step import (
+    Pointer,
+    StepImage,
+    build_image,
+    kernel_functions,
+    kernel_sources,
+    run_on_machine,
+    source_paths,
+    unpack_codes,
+)
+from quantmcu.emulator.function import FunctionMachine
+from quantmcu.emulator.objects import compile_for_core
+from quantmcu.ir.tensor import QParams
+from quantmcu.program.program import Value
+from quantmcu.program.steps import Step
+from quantmcu.reference import execute_step
+
+Codes = NDArray[np.uint8]
+
+CORTEX_M0 = Core("cortex-m0plus", has_dsp=False, has_fpu=False)
+CORTEX_M4 = Core("cortex-m4", has_dsp=True, has_fpu=True)
+CORTEX_M7 = Core("cortex-m7", has_dsp=True, has_fpu=True)
+
+WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion")
+
+
+def context_for(
+    step: Step, input_shapes: Sequence[tuple[int, ...]], output_shape: tuple[int, ...], core: Core = CORTEX_M7, bits: int = 8
+) -> StepContext:
+    """A step with values of these shapes around it."""
+    qparams = QParams(8, 1.0, 0)
+    inputs = tuple(Value(f"in{i}", shape, 8, qparams) for i, shape in enumerate(input_shapes))
+    return StepContext(step, inputs, Value("out", output_shape, bits, qparams if bits <= 8 else None), core)
+
+
+def kernel_named(name: str) -> Kernel:
+    """The registered kernel of this name."""
+    return next(kernel for kernel in all_kernels() if kernel.name == name)
+
+
+class HostServer:
+    """The kernels compiled for this computer, in a process of its own."""
+
+    def __init__(self, flags: Sequence[str], extra_sources: Sequence[Path] = ()) -> None:
+        sources = [*kernel_sources(), *extra_sources]
+        self.functions = kernel_functions(sources)
+        table = " ".join(f"X({name})" for name in self.functions)
+        self._folder = tempfile.TemporaryDirectory(prefix="quantmcu-kernels-")
+        program = Path(self._folder.name) / "server"
+        include = f"-I{kernel_sources()[0].parent}"
+        subprocess.run(
+            [*host_compiler(), "-std=c11", *flags, include, f"-DKERNEL_FUNCTIONS={table}", "-o", str(program),
+             str(Path(__file__).with_name("host_server.c")), *map(str, sources)],
+            check=True,
+        )
+        self._errors = open(Path(self._folder.name) / "errors", "w+")  # noqa: SIM115 (closed by the process's end)
+        self._process = subprocess.Popen([str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
+        atexit.register(self.close)
+
+    def run(self, image: StepImage) -> bytes:
+        """The bytes of the output block after the image's calls."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(self._encode(image))
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        size = len(image.blocks[image.output].data)
+        result = self._process.stdout.read(size)
+        if len(result) != size or self._process.poll() is not None:
+            self._process.wait()
+            self._errors.seek(0)
+            raise AssertionError(f"the kernel server died:\n{self._errors.read()[:4000]}")
+        return result
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+        self._folder.cleanup()
+
+    def _encode(self, image: StepImage) -> bytes:
+        parts = [struct.pack("<2q", len(image.blocks), image.output)]
+        for block in image.blocks:
+            parts += [struct.pack("<q", len(block.data)), block.data]
+        pointers = [(i, offset, t.block, t.offset) for i, b in enumerate(image.blocks) for offset, t in b.pointers.items()]
+        parts.append(struct.pack("<q", len(pointers)))
+        parts += [struct.pack("<4q", *pointer) for pointer in pointers]
+        parts.append(struct.pack("<q", len(image.calls)))
+        for call in image.calls:
+            parts.append(struct.pack("<2q", self.functions.index(call.function), len(call.arguments)))
+            for argument in call.arguments:
+                pair = (argument.block, argument.offset) if isinstance(argument, Pointer) else (-1, argument)
+                parts.append(struct.pack("<2q", *pair))
+        return b"".join(parts)
+
+
+def host_compiler() -> list[str]:
+    """A C compiler for this computer: GCC or clang on the path, else zig."""
+    for name in ("gcc", "clang", "cc"):
+        if shutil.which(name):
+            return [name]
+    return [sys.executable, "-m", "ziglang", "cc"]
+
+
+@cache
+def host_server() -> HostServer:
+    """Kernels under AddressSanitizer and UndefinedBehaviorSanitizer (zig brings only the latter)."""
+    sanitizers = "undefined" if "ziglang" in host_compiler() else "address,undefined"
+    return HostServer(["-O1", "-g", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all"])
+
+
+@cache
+def machine(core: str, compiler: str, guard: bool, flags: tuple[str, ...] = ("-O2",)) -> FunctionMachine:
+    """An emulated core with all kernels in flash."""
+    elf = compile_for_core(kernel_sources(), core, (*flags, *WARNINGS), compiler)
+    return FunctionMachine(elf, core, guard=guard, aligned=guard)
+
+
+def run_on_host(kernel: Kernel, context: StepContext, inputs: Sequence[Codes], in_place: int | None = None) -> Codes:
+    """Output codes of the kernel compiled for this computer, under sanitizers."""
+    image = build_image(kernel, context, inputs, pointer_bytes=struct.calcsize("P"), in_place=in_place)
+    return _output(context, host_server().run(image))
+
+
+@dataclass(frozen=True)
+class CoreRun:
+    """What a kernel did on an emulated core."""
+
+    output: Codes
+    cycles: int
+    instructions: int
+    stack_bytes: int
+
+
+def run_on_core(
+    kernel: Kernel,
+    context: StepContext,
+    inputs: Sequence[Codes],
+    compiler: str = "gcc",
+    in_place: int | None = None,
+    guard: bool = True,
+    flags: tuple[str, ...] = ("-O2",),
+) -> CoreRun:
+    """Runs the kernel on the context's core; `guard`: every access outside of the step's buffers, or unaligned, fails."""
+    lowered = kernel.lower(context)
+    image = build_image(kernel, context, inputs, pointer_bytes=4, in_place=in_place)
+    if lowered.generated:
+        with tempfile.TemporaryDirectory(prefix="quantmcu-kernels-") as name:
+            include = (f"-I{name}", f"-I{kernel_sources()[0].parent}")
+            elf = compile_for_core(source_paths(lowered, Path(name)), context.core.name, (*flags, *WARNINGS, *include), compiler)
+        emulated = FunctionMachine(elf, context.core.name, guard=guard, aligned=guard)
+    else:
+        emulated = machine(context.core.name, compiler, guard, flags)
+    data, results = run_on_machine(emulated, image)
+    return CoreRun(
+        _output(context, data),
+        sum(result.cycles for result in results),
+        sum(result.instructions for result in results),
+        max((result.stack_bytes for result in results), default=0),
+    )
+
+
+def check(context: StepContext, inputs: Sequence[Codes], output: Codes) -> None:
+    """Fails unless the output equals the reference, byte for byte."""
+    expected = execute_step(context.step, list(inputs), context.output.shape)
+    np.testing.assert_array_equal(output, expected)
+
+
+def _output(context: StepContext, data: bytes) -> Codes:
+    # In place, the block may be larger than the output.
+    return unpack_codes(context.output, data[: context.output.nbytes])  # type: ignore[return-value]
