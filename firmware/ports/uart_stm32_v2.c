@@ -24,11 +24,18 @@
 #define BOARD_CONSOLE_DIVIDER_SCALE 1u
 #endif
 
+/* kernel_hz * scale / baud, rounded, in 32 bits. */
+static uint32_t divider(uint32_t kernel_hz)
+{
+    uint32_t whole = kernel_hz / BOARD_CONSOLE_BAUD, rest = kernel_hz % BOARD_CONSOLE_BAUD;
+    return whole * BOARD_CONSOLE_DIVIDER_SCALE +
+           (rest * BOARD_CONSOLE_DIVIDER_SCALE + BOARD_CONSOLE_BAUD / 2u) / BOARD_CONSOLE_BAUD;
+}
+
 void console_init(uint32_t kernel_hz)
 {
-    uint64_t scaled_hz = (uint64_t)kernel_hz * BOARD_CONSOLE_DIVIDER_SCALE;
     UART_CR1 = 0;
-    UART_BRR = (uint32_t)((scaled_hz + BOARD_CONSOLE_BAUD / 2u) / BOARD_CONSOLE_BAUD);
+    UART_BRR = divider(kernel_hz);
     UART_CR1 = CR1_UE | CR1_RE | CR1_TE;
 }
 

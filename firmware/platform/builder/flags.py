@@ -3,6 +3,10 @@
 # zig's (LLVM's) name of each GCC -mfpu; without one the core's float registers stay unused
 _ZIG_FPU = {"fpv4-sp-d16": "vfp4d16sp", "fpv5-sp-d16": "fp_armv8d16sp", "fpv5-d16": "fp_armv8d16"}
 
+# zig takes a target without operating system for one where memcpy is no known function, and keeps frame pointers:
+# four-byte copies, which kernels use for unaligned loads, would be calls.
+_ZIG_COMPILE = ["-fhosted", "-fomit-frame-pointer", "-fno-sanitize=undefined"]
+
 
 def machine_flags(kind: str, core: str, fpu: str | None) -> list[str]:
     """Flags that name the core and the float ABI; needed by the compiler and by the linker alike."""
@@ -24,15 +28,16 @@ def compile_flags(kind: str, core: str, fpu: str | None) -> list[str]:
         "-fno-asynchronous-unwind-tables",
         "-fno-math-errno",
         "-ffp-contract=off",
-        *(["-fno-sanitize=undefined"] if kind == "zig" else []),
+        *(_ZIG_COMPILE if kind == "zig" else []),
     ]
 
 
 def link_flags(kind: str, core: str, fpu: str | None) -> list[str]:
-    """No C library and no start files: src/port/ brings both."""
+    """No C library and no start files: src/port/ brings both. zig has none for this target, and would leave out its
+    compiler support routines with -nostdlib."""
     return [
         *machine_flags(kind, core, fpu),
-        "-nostdlib",
+        *(["-nostdlib"] if kind == "gcc" else []),
         "-Wl,--gc-sections",
         "-Wl,--entry=Reset_Handler",
         "-Wl,--build-id=none",
