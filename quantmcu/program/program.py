@@ -100,6 +100,10 @@ def _digest(digest: hashlib._Hash, item: object) -> None:
             digest.update(f"list {len(item)}:".encode())
             for element in item:
                 _digest(digest, element)
+        case frozenset():
+            _digest(digest, sorted(item))
+        case Mapping():
+            _digest(digest, [[key, value] for key, value in item.items()])
         case _ if is_dataclass(item):
             digest.update(f"{type(item).__name__}:".encode())
             for field in fields(item):

@@ -18,7 +18,8 @@ import numpy as np
 
 from quantmcu.errors import UsageError
 from quantmcu.ir.tensor import QParams
-from quantmcu.program import fixed_point, program, steps
+from quantmcu.patch.region import Interval, Region
+from quantmcu.program import fixed_point, program, stages, steps
 
 FORMAT = 1
 
@@ -30,6 +31,10 @@ _CLASSES: dict[str, type[Any]] = {
         fixed_point.LinearForm,
         program.Value,
         program.Program,
+        Interval,
+        Region,
+        stages.Cell,
+        stages.PatchStage,
         *(c for c in vars(steps).values() if isinstance(c, type) and issubclass(c, steps.Step)),
     )
 }
@@ -87,6 +92,8 @@ def _encode(item: Any, arrays: list[np.ndarray]) -> Any:
             return {"array": len(arrays) - 1}
         case tuple() | list():
             return [_encode(element, arrays) for element in item]
+        case frozenset():
+            return {"set": sorted(item)}
         case dict():
             return {"mapping": [[key, _encode(value, arrays)] for key, value in item.items()]}
         case bool() | int() | str() | None:
@@ -109,6 +116,8 @@ def _decode(item: Any, arrays: list[np.ndarray]) -> Any:
         return arrays[item["array"]]
     if "float" in item:
         return float.fromhex(item["float"])
+    if "set" in item:
+        return frozenset(item["set"])
     if "mapping" in item:
         return {key: _decode(value, arrays) for key, value in item["mapping"]}
     return _CLASSES[item["class"]](**{name: _decode(value, arrays) for name, value in item["fields"].items()})

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from quantmcu.program import steps
 from quantmcu.program.program import Program
+from quantmcu.program.stages import PatchStage
 from quantmcu.reference import convolution, elementwise, movement, pooling
+from quantmcu.reference.patches import run_stage
 
 Array = NDArray[np.uint8] | NDArray[np.int32]
 
@@ -28,6 +30,10 @@ def execute(program: Program, inputs: Mapping[str, NDArray[np.uint8]], *, keep_a
                              f"not {codes.dtype} up to {codes.max(initial=0)} of shape {codes.shape}")
         values[name] = codes
     for step in program.steps:
+        if isinstance(step, PatchStage):
+            shapes = {name: program.values[name].shape for name in step.outputs}
+            values.update(run_stage(step, values, shapes, execute_step))
+            continue
         shape = program.output_value(step).shape
         values[step.output] = execute_step(step, [values[name] for name in step.inputs], shape)
     return values if keep_all else {name: values[name] for name in program.outputs}

@@ -1,0 +1,1 @@
+"""Patch-based inference: regions, receptive fields, patch stages."""

@@ -1,0 +1,146 @@
+"""Random integer programs for property tests."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import strategies as st
+
+from quantmcu.ir import QParams
+from quantmcu.program import Program, Value, linear_form, requantize_for, steps
+
+QP = QParams(8, 0.1, 120)
+
+
+class ProgramBuilder:
+    """Appends steps with random integers to a growing program of 8-bit maps."""
+
+    def __init__(self, shape: tuple[int, int, int], seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self.values = {"input": Value("input", (1, *shape), 8, QP)}
+        self.steps: list[steps.Step] = []
+        self.last = "input"
+
+    def shape(self, name: str | None = None) -> tuple[int, ...]:
+        return self.values[name or self.last].shape
+
+    def _add(self, step_type: type[steps.Step], shape: tuple[int, ...], inputs: tuple[str, ...], **fields: object) -> str:
+        name = f"{step_type.__name__.lower()}_{len(self.steps)}"
+        self.values[f"{name}_out"] = Value(f"{name}_out", shape, 8, QP)
+        self.steps.append(step_type(name=name, layer=name, inputs=inputs, output=f"{name}_out", **fields))
+        self.last = f"{name}_out"
+        return self.last
+
+    def _window(self, kernel, strides, dilations, pads) -> tuple[int, int]:
+        _, height, width, _ = self.shape()
+        extent = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+        return (
+            (height + pads[0] + pads[2] - extent[0]) // strides[0] + 1,
+            (width + pads[1] + pads[3] - extent[1]) // strides[1] + 1,
+        )
+
+    def conv(self, channels, kernel=(3, 3), strides=(1, 1), dilations=(1, 1), pads=(1, 1, 1, 1), groups=1) -> str:
+        inputs = self.shape()[3]
+        size = self._window(kernel, strides, dilations, pads)
+        weight = self.random.integers(-127, 128, (channels, *kernel, inputs // groups)).astype(np.int8)
+        ratios = self.random.uniform(0.2, 1.0, channels) * 6 / (127 * 8 * max(1, weight[0].size) ** 0.5)
+        bias = self.random.integers(-4000, 4000, channels) - 120 * weight.reshape(channels, -1).astype(np.int64).sum(axis=1)
+        return self._add(
+            steps.Convolution,
+            (1, *size, channels),
+            (self.last,),
+            weight=weight,
+            weight_bits=8,
+            bias=bias.astype(np.int32),
+            requantize=requantize_for(ratios, 120, 0, 255),
+            input_zero_point=120,
+            strides=strides,
+            dilations=dilations,
+            pads=pads,
+            groups=groups,
+        )
+
+    def depthwise(self, **geometry) -> str:
+        channels = self.shape()[3]
+        return self.conv(channels, groups=channels, **geometry)
+
+    def max_pool(self, kernel=(2, 2), strides=(2, 2), pads=(0, 0, 0, 0)) -> str:
+        size = self._window(kernel, strides, (1, 1), pads)
+        return self._add(
+            steps.MaxPool, (1, *size, self.shape()[3]), (self.last,), kernel=kernel, strides=strides, dilations=(1, 1), pads=pads
+        )
+
+    def average_pool(self, kernel=(2, 2), strides=(2, 2), pads=(0, 0, 0, 0)) -> str:
+        size = self._window(kernel, strides, (1, 1), pads)
+        counts = np.arange(1, kernel[0] * kernel[1] + 1) if any(pads) else np.array([kernel[0] * kernel[1]])
+        return self._add(
+            steps.AveragePool,
+            (1, *size, self.shape()[3]),
+            (self.last,),
+            kernel=kernel,
+            strides=strides,
+            pads=pads,
+            input_zero_point=120,
+            requantize=requantize_for(1.1 / counts, 120, 0, 255),
+        )
+
+    def add(self, other: str) -> str:
+        form = linear_form([0.7, 0.6], [120, 120], [255, 255], 118, 0, 255)
+        return self._add(steps.Linear, self.shape(), (self.last, other), form=form)
+
+    def concat(self, other: str) -> str:
+        shape = (*self.shape()[:3], self.shape()[3] + self.shape(other)[3])
+        return self._add(steps.Concatenate, shape, (self.last, other), axis=3, forms=(None, None))
+
+    def lookup(self) -> str:
+        table = self.random.integers(0, 256, 256).astype(np.uint8)
+        return self._add(steps.Lookup, self.shape(), (self.last,), table=table)
+
+    def pad(self, before=(0, 1, 2, 0), after=(0, 2, 1, 0)) -> str:
+        shape = tuple(s + b + a for s, b, a in zip(self.shape(), before, after, strict=True))
+        return self._add(steps.Pad, shape, (self.last,), before=before, after=after, value=99)
+
+    def program(self, outputs: tuple[str, ...] | None = None) -> Program:
+        return Program("random", ("input",), outputs or (self.last,), tuple(self.steps), self.values)
+
+    def inputs(self) -> dict[str, np.ndarray]:
+        return {"input": self.random.integers(0, 256, self.values["input"].shape).astype(np.uint8)}
+
+
+@st.composite
+def divisible_builders(draw, layers: int = 4) -> ProgramBuilder:
+    """Chains of operators that patches can run, with skips, concatenations, odd sizes."""
+    builder = ProgramBuilder((draw(st.integers(7, 24)), draw(st.integers(7, 24)), draw(st.sampled_from([1, 3, 4]))), draw(st.integers(0, 2**16)))
+    small = st.integers(0, 2)
+    for _ in range(draw(st.integers(1, layers))):
+        _, height, width, channels = builder.shape()
+        kinds = ["conv", "depthwise", "block", "lookup"]
+        kinds += ["max_pool", "average_pool", "concat", "pad"] if min(height, width) >= 6 else []
+        match draw(st.sampled_from(kinds)):
+            case "conv":
+                k = (draw(st.integers(1, min(7, height))), draw(st.integers(1, min(7, width))))
+                pads = tuple(min(draw(small), k[i % 2] - 1) for i in range(4))
+                strides = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+                builder.conv(draw(st.sampled_from([3, 4, 8])), kernel=k, strides=strides, pads=pads)
+            case "depthwise":
+                if channels > 1:
+                    d = draw(st.integers(1, 2)) if min(height, width) > 5 else 1
+                    builder.depthwise(kernel=(3, 3), dilations=(d, d), pads=(d, d, d, d), strides=(draw(st.integers(1, 2)),) * 2)
+            case "block":
+                skip = builder.last
+                builder.conv(8, kernel=(1, 1), pads=(0, 0, 0, 0))
+                builder.depthwise(kernel=(3, 3))
+                builder.conv(channels, kernel=(1, 1), pads=(0, 0, 0, 0))
+                builder.add(skip)
+            case "concat":
+                skip = builder.last
+                builder.conv(4, kernel=(3, 3))
+                builder.concat(skip)
+            case "max_pool":
+                builder.max_pool(kernel=(3, 3), pads=(1, 1, 0, 0))
+            case "average_pool":
+                builder.average_pool(kernel=(3, 2), pads=(1, 0, 0, 1))
+            case "pad":
+                builder.pad()
+            case _:
+                builder.lookup()
+    return builder
