@@ -16,6 +16,7 @@ from quantmcu.passes.layout import absorb_transposes
 from quantmcu.passes.padding import fold_pad
 from quantmcu.passes.rewrite import Pass
 from quantmcu.passes.sink import sink_moves
+from quantmcu.passes.tiny_weights import flush_tiny_weights
 
 __all__ = ["SIMPLIFY", "Pass", "simplify"]
 
@@ -32,6 +33,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     affine_to_depthwise,
     fold_pad,
     fuse_activation,
+    flush_tiny_weights,
     remove_dead_channels,
     remove_identities,
     remove_dead_code,
