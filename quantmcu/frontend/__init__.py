@@ -6,12 +6,13 @@ from pathlib import Path
 
 import onnx
 
+from quantmcu.frontend.convert import read_network
 from quantmcu.frontend.files import read_model
 from quantmcu.frontend.importer import Imported, import_model, load_model
 from quantmcu.frontend.registry import OperatorSupport, supported_operators
 from quantmcu.ir.graph import Graph
 
-__all__ = ["Imported", "OperatorSupport", "import_model", "load_onnx", "read_model", "supported_operators"]
+__all__ = ["Imported", "OperatorSupport", "import_model", "load_onnx", "read_model", "read_network", "supported_operators"]
 
 
 def load_onnx(model: Path | onnx.ModelProto) -> Graph:
