@@ -10,10 +10,10 @@
 /* How far the host has come with one inference. Inputs share memory with later feature maps, so a run consumes
  * them, and a load destroys the outputs: the states below make sure that no stale data passes for a result. */
 static struct {
-    size_t next_input;   /* the next chunk must be for this input, */
-    size_t next_offset;  /* at this offset; all are loaded when next_input is the input count */
+    size_t next_input;  /* all inputs before it are loaded, and of itself */
+    size_t next_offset; /* the bytes before this; all are loaded when next_input is the input count */
     bool outputs_valid;
-    uint32_t runs;       /* since reset */
+    uint32_t runs; /* since reset */
 } inference;
 
 /* The last request, to recognise its repetition, and what is needed to answer a repeated RUN. */
@@ -148,14 +148,13 @@ static void consume_inputs(void)
     inference.outputs_valid = false;
 }
 
-static protocol_error load_input(const frame *request, bool repeated)
+/* Chunks come in order. One that was loaded already, because its answer was lost, is written again; a gap, as after a
+ * reset that the host has not noticed, is refused. */
+static protocol_error load_input(const frame *request)
 {
     enum { ARGUMENTS = 6 };
     if (request->length <= ARGUMENTS || request->length > ARGUMENTS + PROTOCOL_CHUNK_BYTES) {
         return ERROR_LENGTH;
-    }
-    if (repeated) {
-        return answer_empty(request);
     }
     const size_t index = get_u16(request->payload);
     const size_t offset = get_u32(request->payload + 2);
@@ -170,13 +169,14 @@ static protocol_error load_input(const frame *request, bool repeated)
     if (index == 0 && offset == 0) {
         consume_inputs(); /* a new inference; forget what was loaded */
     }
-    if (index != inference.next_input || offset != inference.next_offset) {
+    if (index > inference.next_input || (index == inference.next_input && offset > inference.next_offset)) {
         return ERROR_LOAD_ORDER;
     }
-    inference.outputs_valid = false;
     memcpy((uint8_t *)tensor->data + offset, request->payload + ARGUMENTS, length);
-    inference.next_offset = offset + length;
-    if (inference.next_offset == tensor->bytes) {
+    if (index == inference.next_input && offset + length > inference.next_offset) {
+        inference.next_offset = offset + length;
+    }
+    if (index == inference.next_input && inference.next_offset == tensor->bytes) {
         inference.next_input++;
         inference.next_offset = 0;
     }
@@ -371,7 +371,7 @@ static protocol_error carry_out(const frame *request, bool repeated)
     case FRAME_DESCRIBE_STEP:
         return describe_step(request);
     case FRAME_LOAD_INPUT:
-        return load_input(request, repeated);
+        return load_input(request);
     case FRAME_RUN:
         return run(request, repeated);
     case FRAME_PROFILE:

@@ -8,7 +8,7 @@
 void commands_greet(void);
 
 /* Carries out one request and sends its answer, or an error. A request that comes again, because its answer was
- * lost or the line doubled it, is answered again; a load or a run is not carried out a second time. */
+ * lost or the line doubled it, is answered again; a run is not carried out a second time. */
 void commands_answer(const frame *request);
 
 #endif

@@ -27,7 +27,7 @@ enum {
     FRAME_DESCRIBE_TENSOR = 0x02,
     /* index u16 -> name str */
     FRAME_DESCRIBE_STEP = 0x03,
-    /* input u16, offset u32, data (1 to PROTOCOL_CHUNK_BYTES) -> nothing. In order, without gaps: see README.md */
+    /* input u16, offset u32, data (1 to PROTOCOL_CHUNK_BYTES) -> nothing. From input 0, offset 0 on, without gaps */
     FRAME_LOAD_INPUT = 0x04,
     /* fresh u8 (1: refuse unless all inputs are loaded), count u8 (1 to PROTOCOL_RUNS)
      *    -> fresh u8 (the first of these runs saw freshly loaded inputs), number of the first run since reset u32,
@@ -70,7 +70,7 @@ typedef enum {
     ERROR_LENGTH = 2,           /* the payload is not as long as this request's */
     ERROR_INDEX = 3,            /* no such input, output or step */
     ERROR_RANGE = 4,            /* offset and length lie outside the tensor, or a count is out of bounds */
-    ERROR_LOAD_ORDER = 5,       /* this chunk does not follow the last one: start again at input 0, offset 0 */
+    ERROR_LOAD_ORDER = 5,       /* chunks before this one are missing: start again at input 0, offset 0 */
     ERROR_INPUTS_NOT_LOADED = 6,
     ERROR_OUTPUTS_NOT_VALID = 7 /* no single run of freshly loaded inputs came just before */
 } protocol_error;

@@ -25,6 +25,10 @@ class RestartedError(Exception):
     """The device has reset since the last request."""
 
 
+class SilentError(ToolError):
+    """No answer came."""
+
+
 class Line:
     """Sends a request again until its answer comes or the time is over.
 
@@ -48,7 +52,13 @@ class Line:
         self._sequence = 0
 
     def ask(
-        self, request: FrameType, payload: bytes = b"", work_seconds: float = 0.0, over_restart: bool = False
+        self,
+        request: FrameType,
+        payload: bytes = b"",
+        *,
+        work_seconds: float = 0.0,
+        over_restart: bool = False,
+        attempts: int | None = None,
     ) -> bytes:
         """Payload of the answer.
 
@@ -58,15 +68,17 @@ class Line:
             work_seconds: how long the device may work on it, for requests that run the network; each BUSY frame grants
                 as much again.
             over_restart: ask again after a reset of the device; else a reset raises RestartedError.
+            attempts: how often to send it at most, where that is not the usual number.
 
         Raises:
             RefusedError: the device answered with an error code.
             RestartedError: the device has reset meanwhile.
-            ToolError: no answer, or the line is broken.
+            SilentError: no answer.
+            ToolError: the line is broken.
         """
         self._sequence = (self._sequence + 1) & 0xFF
         encoded = encode_frame(Frame(request, self._sequence, payload))
-        allowed = self.timeout * self.attempts + work_seconds
+        allowed = self.timeout * (attempts or self.attempts) + work_seconds
         deadline = Deadline(allowed)
         again = 0
         while not deadline.passed:
@@ -113,7 +125,7 @@ class Line:
                 return None
         return self._frames.popleft()
 
-    def _silent(self, request: FrameType, seconds: float) -> ToolError:
+    def _silent(self, request: FrameType, seconds: float) -> SilentError:
         said = self._reader.last_text().strip()
         why = f"no answer to {request.name} within {seconds:.3g} s"
         if said:
@@ -127,4 +139,4 @@ class Line:
         else:
             what = "the device does not answer"
             hint = "press its reset button; check that the firmware is flashed and that this is the right port"
-        return ToolError(what, self.where, why, hint)
+        return SilentError(what, self.where, why, hint)

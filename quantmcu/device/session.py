@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from quantmcu.device.fault import FaultRecord
-from quantmcu.device.line import Line, RefusedError, RestartedError
+from quantmcu.device.line import Line, RefusedError, RestartedError, SilentError
 from quantmcu.device.protocol import (
     CHUNK_BYTES,
     PROFILE_STEPS,
@@ -267,43 +267,57 @@ class DeviceSession:
 
     def _load(self, buffers: Sequence[bytes]) -> None:
         for index, buffer in enumerate(buffers):
-            offset = 0
-            while offset < len(buffer):
-                data = buffer[offset : offset + self._chunk]
-                self._ask_chunk(FrameType.LOAD_INPUT, struct.pack("<HI", index, offset) + data)
-                offset += len(data)
+
+            def chunk(offset: int, size: int, index: int = index, buffer: bytes = buffer) -> bytes:
+                return struct.pack("<HI", index, offset) + buffer[offset : offset + size]
+
+            self._transfer(FrameType.LOAD_INPUT, len(buffer), chunk)
 
     def _run(self, count: int, must_be_fresh: bool = False) -> RunTimes:
         arguments = struct.pack("<BB", must_be_fresh, count)
-        answer = self._line.ask(FrameType.RUN, arguments, self._run_timeout)
+        answer = self._line.ask(FrameType.RUN, arguments, work_seconds=self._run_timeout)
         fresh, number, overhead, cycles = self._parsed(lambda payload: parse_runs(payload, count), answer)
         if must_be_fresh and not fresh:
             raise RestartedError
         return RunTimes(cycles, number, overhead, 0)
 
     def _profile(self, first: int, size: int) -> tuple[int, int, int, tuple[int, ...]]:
-        answer = self._line.ask(FrameType.PROFILE, struct.pack("<HH", first, size), self._run_timeout)
+        arguments = struct.pack("<HH", first, size)
+        answer = self._line.ask(FrameType.PROFILE, arguments, work_seconds=self._run_timeout)
         return self._parsed(lambda payload: parse_profile(payload, size), answer)
 
     def _read_output(self, index: int, tensor: TensorInfo) -> Codes:
-        buffer = b""
-        while len(buffer) < tensor.byte_count:
-            size = min(self._chunk, tensor.byte_count - len(buffer))
-            arguments = struct.pack("<HIH", index, len(buffer), size)
-            data = self._ask_chunk(FrameType.READ_OUTPUT, arguments)
-            if len(data) != size:
-                why = f"{len(data)} bytes of output in place of {size}"
-                raise ToolError("the firmware's answer cannot be understood", self._where, why)
-            buffer += data
+        def chunk(offset: int, size: int) -> bytes:
+            return struct.pack("<HIH", index, offset, size)
+
+        buffer = self._transfer(FrameType.READ_OUTPUT, tensor.byte_count, chunk)
+        if len(buffer) != tensor.byte_count:
+            why = f"{len(buffer)} bytes of output in place of {tensor.byte_count}"
+            raise ToolError("the firmware's answer cannot be understood", self._where, why)
         return tensor.unpack(buffer)
 
-    def _ask_chunk(self, request: FrameType, payload: bytes) -> bytes:
-        """Asks, and makes the following chunks smaller on a bad line, since short frames get through more often."""
-        resent = self._line.resent
-        answer = self._line.ask(request, payload)
-        bad_line = self._line.resent > resent
-        self._chunk = max(SMALLEST_CHUNK, self._chunk // 2) if bad_line else min(CHUNK_BYTES, self._chunk * 2)
-        return answer
+    def _transfer(self, request: FrameType, total: int, payload: Callable[[int, int], bytes]) -> bytes:
+        """Asks chunk by chunk for `total` bytes, with payload(offset, size); returns the answers in a row.
+
+        Chunks become smaller on a bad line, since short frames get through more often.
+        """
+        answers = b""
+        offset = 0
+        while offset < total:
+            size = min(self._chunk, total - offset)
+            smallest = size <= SMALLEST_CHUNK
+            resent = self._line.resent
+            try:
+                answers += self._line.ask(request, payload(offset, size), attempts=None if smallest else 2)
+            except SilentError:
+                if smallest:
+                    raise
+                self._chunk = max(SMALLEST_CHUNK, size // 4)
+                continue
+            offset += size
+            bad_line = self._line.resent > resent
+            self._chunk = max(SMALLEST_CHUNK, size // 2) if bad_line else min(CHUNK_BYTES, self._chunk + SMALLEST_CHUNK)
+        return answers
 
     def _over_restarts(self, action: Callable[[], T]) -> T:
         """Does `action`, from its start again when the device has reset in the middle without a fault."""

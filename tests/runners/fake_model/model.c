@@ -1,17 +1,20 @@
 /* A small network behind quantmcu.h, for tests of all that surrounds a network.
  *
- * Inputs: x, uint8 [1, 2, 3, 5]; y, 4-bit codes [1, 2, 3, 5] (3 bytes a pixel).
+ * Inputs: x, uint8 [1, H, 3, 5]; y, 4-bit codes [1, H, 3, 5] (3 bytes a pixel).
  * Steps:  sum:    s = (x + 3 * y) mod 256, over x (so the input is consumed, as in a real network)
- *         reduce: t = s / 64, 2-bit codes [1, 2, 3, 5] (2 bytes a pixel), and the int32 sum of all s
- * Outputs: s is 8 bit [1, 2, 3, 5]; t; total, int32 [1].
+ *         reduce: t = s / 64, 2-bit codes [1, H, 3, 5] (2 bytes a pixel), and the int32 sum of all s
+ * Outputs: s is 8 bit [1, H, 3, 5]; t; total, int32 [1].
  * An x of 255 in the first element misbehaves as y's first code says (FAULT_*), to test what catches that.
  */
 #include <string.h>
+#include <time.h>
 
 #include "quantmcu.h"
 
-enum { PIXELS = 6, CHANNELS = 5, Y_PIXEL_BYTES = 3, T_PIXEL_BYTES = 2 };
-enum { FAULT_WRITE = 1, FAULT_OVERFLOW = 2, FAULT_ENDLESS = 3, FAULT_ARENA = 4 };
+#define FAKE_HEIGHT 2
+
+enum { PIXELS = 3 * FAKE_HEIGHT, CHANNELS = 5, Y_PIXEL_BYTES = 3, T_PIXEL_BYTES = 2 };
+enum { FAULT_WRITE = 1, FAULT_OVERFLOW = 2, FAULT_ENDLESS = 3, FAULT_ARENA = 4, FAULT_SLOW = 5 };
 
 __attribute__((section(".arena.test"), aligned(8))) uint8_t arena[PIXELS * CHANNELS];
 static uint8_t y[PIXELS * Y_PIXEL_BYTES];
@@ -20,12 +23,12 @@ static int32_t total;
 static volatile int initialized;
 
 static const quantmcu_tensor inputs[2] = {
-    {.name = "x", .data = arena, .bytes = sizeof arena, .bits = 8, .rank = 4, .shape = {1, 2, 3, 5}, .scale = 0.5f, .zero_point = 128},
-    {.name = "y", .data = y, .bytes = sizeof y, .bits = 4, .rank = 4, .shape = {1, 2, 3, 5}, .scale = 0.25f, .zero_point = 7},
+    {.name = "x", .data = arena, .bytes = sizeof arena, .bits = 8, .rank = 4, .shape = {1, FAKE_HEIGHT, 3, 5}, .scale = 0.5f, .zero_point = 128},
+    {.name = "y", .data = y, .bytes = sizeof y, .bits = 4, .rank = 4, .shape = {1, FAKE_HEIGHT, 3, 5}, .scale = 0.25f, .zero_point = 7},
 };
 static const quantmcu_tensor outputs[3] = {
-    {.name = "sum", .data = arena, .bytes = sizeof arena, .bits = 8, .rank = 4, .shape = {1, 2, 3, 5}, .scale = 1.0f, .zero_point = 0},
-    {.name = "quarter", .data = t, .bytes = sizeof t, .bits = 2, .rank = 4, .shape = {1, 2, 3, 5}, .scale = 64.0f, .zero_point = 0},
+    {.name = "sum", .data = arena, .bytes = sizeof arena, .bits = 8, .rank = 4, .shape = {1, FAKE_HEIGHT, 3, 5}, .scale = 1.0f, .zero_point = 0},
+    {.name = "quarter", .data = t, .bytes = sizeof t, .bits = 2, .rank = 4, .shape = {1, FAKE_HEIGHT, 3, 5}, .scale = 64.0f, .zero_point = 0},
     {.name = "total", .data = &total, .bytes = sizeof total, .bits = 32, .rank = 1, .shape = {1}, .scale = 1.0f, .zero_point = 0},
 };
 static const char *const step_names[2] = {"sum", "reduce"};
@@ -53,8 +56,13 @@ static void misbehave(unsigned fault)
         for (;;) {
             initialized = 1;
         }
+    } else if (fault == FAULT_SLOW) {
+        const clock_t start = clock();
+        while (clock() - start < CLOCKS_PER_SEC / 4) {
+            initialized = 1;
+        }
     } else if (fault == FAULT_ARENA) {
-        uint8_t *pointer = arena; /* an index into the array itself would be found without AddressSanitizer */
+        uint8_t *volatile pointer = arena; /* so that only AddressSanitizer can see it */
         pointer[past_the_end] = 1;
     }
 }
@@ -67,7 +75,7 @@ static void sum(void)
     for (size_t pixel = 0; pixel < PIXELS; pixel++) {
         for (size_t channel = 0; channel < CHANNELS; channel++) {
             const uint8_t *row = &y[pixel * Y_PIXEL_BYTES];
-            const unsigned code = (row[channel / 2] >> (channel % 2 * 4)) & 15u;
+            const unsigned code = (unsigned)(row[channel / 2] >> (channel % 2 * 4)) & 15u;
             uint8_t *x = &arena[pixel * CHANNELS + channel];
             *x = (uint8_t)(*x + 3 * code);
         }
