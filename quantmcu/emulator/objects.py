@@ -29,7 +29,7 @@ _ZIG_CORES = {
 COMPILERS = ("gcc", "zig")
 
 # Everything is placed where it is used: there is no start-up code to copy data from flash.
-_LINKER_SCRIPT = """
+FUNCTION_LINKER_SCRIPT = """
 SECTIONS {
   .text 0x08000000 : { KEEP(*(.text .text.* .hot_text .hot_text.*)) KEEP(*(.rodata .rodata.*)) }
   .ARM.extab : { *(.ARM.extab*) }
@@ -55,6 +55,7 @@ def compile_for_core(
     core: str,
     flags: Sequence[str] = ("-O2",),
     compiler: str = "auto",
+    linker_script: str = FUNCTION_LINKER_SCRIPT,
 ) -> bytes:
     """Compiles and links sources into an ELF file.
 
@@ -63,6 +64,7 @@ def compile_for_core(
             starts with a line `.syntax`.
         core: `cortex-m4`, `cortex-m7`, ...
         flags: compiler flags besides those that select the core.
+        linker_script: text of another script, e.g. for a small firmware of a board.
         compiler: `gcc`, `zig` or `auto` (the first of them that is installed).
 
     Raises:
@@ -73,7 +75,7 @@ def compile_for_core(
     with tempfile.TemporaryDirectory(prefix="quantmcu-") as name:
         folder = Path(name)
         script = folder / "function.ld"
-        script.write_text(_LINKER_SCRIPT)
+        script.write_text(linker_script)
         files = [str(_source_file(source, folder, index)) for index, source in enumerate(sources)]
         output = folder / "function.elf"
         link = [f"-Wl,-T,{script}", "-Wl,--entry=0x08000000", "-o", str(output)]

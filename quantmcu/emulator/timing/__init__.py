@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from quantmcu.emulator.timing.cortex_m4 import CortexM4
+from collections.abc import Callable
+
+from quantmcu.emulator.timing.cortex_m0plus import CortexM0Plus
+from quantmcu.emulator.timing.cortex_m4 import CortexM4, cortex_m3, cortex_m33
 from quantmcu.emulator.timing.cortex_m7 import CortexM7
 from quantmcu.emulator.timing.decode import decode_block
 from quantmcu.emulator.timing.instruction import FLOATING_POINT, Block, Instruction, Kind
@@ -15,6 +18,7 @@ from quantmcu.errors import UsageError
 __all__ = [
     "FLOATING_POINT",
     "Block",
+    "CortexM0Plus",
     "CortexM4",
     "CortexM7",
     "CycleModel",
@@ -24,7 +28,13 @@ __all__ = [
     "decode_block",
 ]
 
-_MODELS: dict[str, type[CortexM4] | type[CortexM7]] = {"cortex-m4": CortexM4, "cortex-m7": CortexM7}
+_MODELS: dict[str, Callable[[], CycleModel]] = {
+    "cortex-m0plus": CortexM0Plus,
+    "cortex-m3": cortex_m3,
+    "cortex-m4": CortexM4,
+    "cortex-m7": CortexM7,
+    "cortex-m33": cortex_m33,
+}
 
 
 def cycle_model(core: str) -> CycleModel:

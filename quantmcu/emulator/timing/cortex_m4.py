@@ -27,6 +27,7 @@ class CortexM4(CycleModel):
         refill_cycles: pipeline refill after a taken branch (the manual's P = 1 to 3), `indirect_refill_cycles` where
             the target comes from a register or from memory.
         divide_cycles: the manual gives 2 to 12.
+        accumulate_cycles: of a multiplication that adds; `long_multiply_cycles` of one with a 64-bit result.
         wide_run_cycles: added for the third consecutive 32-bit instruction at a half-word address, when the prefetch
             buffer runs dry; fitted, as is `scale`, on published zero-wait-state measurements of a NUCLEO-L4R5ZI.
     """
@@ -37,6 +38,8 @@ class CortexM4(CycleModel):
     refill_cycles: int = 1
     indirect_refill_cycles: int = 2
     divide_cycles: int = 6
+    accumulate_cycles: int = 1
+    long_multiply_cycles: int = 1
     wide_run_cycles: int = 1
     _straight: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)
 
@@ -78,6 +81,10 @@ class CortexM4(CycleModel):
                 return 1 + instruction.transfers
             case Kind.TABLE_BRANCH | Kind.SYSTEM:
                 return 2
+            case Kind.MULTIPLY if instruction.long_multiply:
+                return self.long_multiply_cycles
+            case Kind.MULTIPLY if instruction.accumulators:
+                return self.accumulate_cycles
             case Kind.DIVIDE:
                 return self.divide_cycles
             case Kind.FP_MULTIPLY_ADD:
@@ -126,3 +133,13 @@ def _is_indirect(branch: Instruction) -> bool:
     if branch.kind is Kind.TABLE_BRANCH or (branch.writes_pc and branch.kind is not Kind.BRANCH):
         return True
     return branch.kind is Kind.BRANCH and branch.name in _INDIRECT_BRANCHES
+
+
+def cortex_m3() -> CortexM4:
+    """Cortex-M3: the same pipeline with a slower multiplier (Cortex-M3 TRM, DDI 0337, table 3-1; SMULL takes 3 to 5)."""
+    return CortexM4(name="cortex-m3", scale=1.0, accumulate_cycles=2, long_multiply_cycles=4)
+
+
+def cortex_m33() -> CortexM4:
+    """Cortex-M33 by the rules of Cortex-M4: Arm publishes no timing of it, and its limited dual issue is left out."""
+    return CortexM4(name="cortex-m33", scale=1.0)
