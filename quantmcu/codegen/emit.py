@@ -98,13 +98,16 @@ class _Emitter:
         }
         self.places = plan.value_placements()
         self.scratch = plan.scratch_placements()
-        names = [s.context.step.name for _, s in self.running]
-        self.step_ids = c_identifiers(names)
+        self.step_ids = c_identifiers(
+            {step.name: f"{type(step).__name__}_{index}" for index, step in enumerate(program.steps)}
+        )
         stored = [name for name in program.values if name in self.places]
+        writers = {step.output: self.step_ids[step.name] for step in program.steps}
+        maps = c_identifiers({name: writers.get(name, f"input_{i}") for i, name in enumerate(stored)}, prefer=writers)
+        self.map_macros = {name: f"MAP_{maps[name].upper()}" for name in stored}
         constants = [value.name for value in program.values.values() if value.data is not None]
-        ids = c_identifiers([f"map {n}" for n in stored] + [f"constant {n}" for n in constants])
-        self.map_macros = {name: ids[f"map {name}"].upper() for name in stored}
-        self.constant_ids = {name: ids[f"constant {name}"] for name in constants}
+        ids = c_identifiers({name: str(i) for i, name in enumerate(constants)})
+        self.constant_ids = {name: f"constant_{ids[name]}" for name in constants}
 
     def files(self) -> dict[str, str]:
         """Paths and texts."""
