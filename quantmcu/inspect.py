@@ -1,4 +1,4 @@
-"""What a model consists of: operators, shapes, multiply-accumulates, parameters and memory by layer, what is unsupported."""
+"""What a model consists of: operators, shapes, work, parameters and memory by layer, and what is unsupported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from quantmcu.passes import simplify
 
 @dataclass(frozen=True)
 class TensorReport:
-    """A network input or output: shape as the firmware stores it; layout: from the axes of the ONNX model, if they differ."""
+    """A network input or output: its shape in the firmware, and the permutation from ONNX's axes if that differs."""
 
     name: str
     shape: tuple[int, ...]
@@ -142,11 +142,16 @@ def _bytes(tensor: Tensor) -> int:
 def _layers(graph: Graph) -> tuple[LayerReport, ...]:
     return tuple(
         LayerReport(
-            op.name, type(op).__name__, graph.tensor(op.output).shape, op_macs(op, graph), op_parameters(op, graph),
-            _bytes(graph.tensor(op.output)), live,
+            op.name,
+            type(op).__name__,
+            graph.tensor(op.output).shape,
+            op_macs(op, graph),
+            op_parameters(op, graph),
+            _bytes(graph.tensor(op.output)),
+            live,
         )
         for op, live in zip(graph.ops, live_bytes(graph), strict=True)
-    )  # fmt: skip
+    )
 
 
 def _tensors(

@@ -20,24 +20,26 @@ _IR_VERSION = {_OPSET: 8, _OPSET_INT4: 10}
 def export_onnx(graph: Graph, *, qdq: bool = False) -> onnx.ModelProto:
     """The graph as an ONNX model.
 
-    Inputs and outputs have the layout and the names of the imported model. Every other tensor of the graph is a value of the
-    same name, maps of four axes in NCHW (`export.writer.from_onnx_layout` turns a fetched value into our layout).
+    Inputs and outputs have the layout and the names of the imported model. Every other tensor of the graph is a value
+    of the same name, maps of four axes in NCHW (`from_onnx_layout` turns a fetched value into our layout).
 
     Args:
         graph: what to export.
-        qdq: with QuantizeLinear and DequantizeLinear behind every tensor that has quantization parameters, and with the integer
-            weights and biases of the operators that have them. Codes are uint8, for 4 bits UINT4; codes of 2 bits are uint8
-            behind a Clip to their range. Tensors without parameters stay float.
+        qdq: with QuantizeLinear and DequantizeLinear behind every tensor that has quantization parameters, and with
+            the integer weights and biases of the operators that have them. Codes are uint8, for 4 bits UINT4; codes of
+            2 bits are uint8 behind a Clip to their range. Tensors without parameters stay float.
     """
     opset = _OPSET_INT4 if qdq and _has_int4(graph) else _OPSET
     writer = Writer(graph, opset)
     inputs = [
-        _input(writer, name, layout, qdq=qdq) for name, layout in zip(graph.inputs, _layouts(graph.input_layouts), strict=False)
+        _input(writer, name, layout, qdq=qdq)
+        for name, layout in zip(graph.inputs, _layouts(graph.input_layouts), strict=False)
     ]
     for tensor in graph.tensors.values():
         if tensor.data is not None:
             writer.initializers.append(
-                numpy_helper.from_array(np.ascontiguousarray(to_onnx_layout(tensor.data)), tensor.name))
+                numpy_helper.from_array(np.ascontiguousarray(to_onnx_layout(tensor.data)), tensor.name)
+            )
             if qdq:
                 quantize_dequantize(writer, tensor)
     outputs = list(zip(graph.outputs, _layouts(graph.output_layouts), strict=False))

@@ -43,9 +43,16 @@ def _conv(op: ops.Conv2D, writer: Writer, output: str, qdq: bool) -> None:
     weight = weight_value(op, writer, op.weight.transpose(0, 3, 1, 2), qdq=qdq)
     inputs = [writer.read(op.inputs[0]), weight, bias_value(op, writer, qdq=qdq)]
     writer.node(
-        "Conv", inputs, output, op.name, kernel_shape=op.kernel, strides=op.strides, dilations=op.dilations,
-        pads=op.pads, group=op.groups,
-    )  # fmt: skip
+        "Conv",
+        inputs,
+        output,
+        op.name,
+        kernel_shape=op.kernel,
+        strides=op.strides,
+        dilations=op.dilations,
+        pads=op.pads,
+        group=op.groups,
+    )
 
 
 def _dense(op: ops.Dense, writer: Writer, output: str, qdq: bool) -> None:
@@ -55,7 +62,9 @@ def _dense(op: ops.Dense, writer: Writer, output: str, qdq: bool) -> None:
     if rank == 2:
         writer.node("Gemm", [source, weight, bias], output, op.name, transB=1)
         return
-    transposed = writer.node("Transpose", [weight], writer.fresh(f"{op.name}_weight_t"), f"{op.name}_weight_t", perm=(1, 0))
+    transposed = writer.node(
+        "Transpose", [weight], writer.fresh(f"{op.name}_weight_t"), f"{op.name}_weight_t", perm=(1, 0)
+    )
     product = writer.node("MatMul", [source, transposed], writer.fresh(f"{output}_product"), op.name)
     result = writer.node("Add", [product, bias], writer.inner(output, rank), f"{op.name}_bias")
     if rank == 4:
@@ -71,17 +80,26 @@ def _binary(operator: str) -> Callable[[Op, Writer, str, bool], None]:
                 shape = (1,) * (max(ranks) - ranks[index]) + writer.shape(name)
                 dims = writer.constant(np.array(onnx_shape(shape), np.int64), f"{op.name}_shape")
                 operands[index] = writer.node(
-                    "Reshape", [operands[index], dims], writer.fresh(f"{name}_broadcast"), f"{op.name}_broadcast")
+                    "Reshape", [operands[index], dims], writer.fresh(f"{name}_broadcast"), f"{op.name}_broadcast"
+                )
         writer.node(operator, operands, output, op.name)
 
     return write
 
 
 _UNARY: dict[str, tuple[str, tuple[str, ...]]] = {
-    "leaky_relu": ("LeakyRelu", ("alpha",)), "hard_sigmoid": ("HardSigmoid", ("alpha", "beta")), "elu": ("Elu", ("alpha",)),
-    "hard_swish": ("HardSwish", ()), "sigmoid": ("Sigmoid", ()), "tanh": ("Tanh", ()), "exp": ("Exp", ()), "abs": ("Abs", ()),
-    "neg": ("Neg", ()), "sqrt": ("Sqrt", ()), "softplus": ("Softplus", ()),
-}  # fmt: skip
+    "leaky_relu": ("LeakyRelu", ("alpha",)),
+    "hard_sigmoid": ("HardSigmoid", ("alpha", "beta")),
+    "elu": ("Elu", ("alpha",)),
+    "hard_swish": ("HardSwish", ()),
+    "sigmoid": ("Sigmoid", ()),
+    "tanh": ("Tanh", ()),
+    "exp": ("Exp", ()),
+    "abs": ("Abs", ()),
+    "neg": ("Neg", ()),
+    "sqrt": ("Sqrt", ()),
+    "softplus": ("Softplus", ()),
+}
 
 
 def _unary(op: ops.Unary, writer: Writer, output: str, _: bool) -> None:
@@ -92,8 +110,10 @@ def _unary(op: ops.Unary, writer: Writer, output: str, _: bool) -> None:
         gate = writer.node("Sigmoid", [source], writer.fresh(f"{output}_gate"), f"{op.name}_gate")
         writer.node("Mul", [source, gate], output, op.name)
     elif op.function == "gelu":  # x (1 + erf(x / sqrt 2)) / 2, by parts: Gelu itself needs opset 20
-        root, one, half = (writer.constant(np.float32(value), f"{op.name}_{name}") for value, name in (
-            (math.sqrt(0.5), "root"), (1.0, "one"), (0.5, "half")))
+        root, one, half = (
+            writer.constant(np.float32(value), f"{op.name}_{name}")
+            for value, name in ((math.sqrt(0.5), "root"), (1.0, "one"), (0.5, "half"))
+        )
         scaled = writer.node("Mul", [source, root], writer.fresh(f"{output}_scaled"), f"{op.name}_scaled")
         erf = writer.node("Erf", [scaled], writer.fresh(f"{output}_erf"), f"{op.name}_erf")
         shifted = writer.node("Add", [erf, one], writer.fresh(f"{output}_shifted"), f"{op.name}_shifted")
@@ -112,9 +132,15 @@ def _prelu(op: ops.PRelu, writer: Writer, output: str, _: bool) -> None:
 
 def _max_pool(op: ops.MaxPool, writer: Writer, output: str, _: bool) -> None:
     writer.node(
-        "MaxPool", [writer.read(op.inputs[0])], output, op.name,
-        kernel_shape=op.kernel, strides=op.strides, dilations=op.dilations, pads=op.pads,
-    )  # fmt: skip
+        "MaxPool",
+        [writer.read(op.inputs[0])],
+        output,
+        op.name,
+        kernel_shape=op.kernel,
+        strides=op.strides,
+        dilations=op.dilations,
+        pads=op.pads,
+    )
 
 
 def _average_pool(op: ops.AveragePool, writer: Writer, output: str, _: bool) -> None:
@@ -123,9 +149,15 @@ def _average_pool(op: ops.AveragePool, writer: Writer, output: str, _: bool) -> 
         writer.node("GlobalAveragePool", [source], output, op.name)
         return
     writer.node(
-        "AveragePool", [source], output, op.name,
-        kernel_shape=op.kernel, strides=op.strides, pads=op.pads, count_include_pad=int(op.count_include_pad),
-    )  # fmt: skip
+        "AveragePool",
+        [source],
+        output,
+        op.name,
+        kernel_shape=op.kernel,
+        strides=op.strides,
+        pads=op.pads,
+        count_include_pad=int(op.count_include_pad),
+    )
 
 
 def _concat(op: ops.Concat, writer: Writer, output: str, _: bool) -> None:
@@ -154,9 +186,14 @@ def _pad(op: ops.Pad, writer: Writer, output: str, _: bool) -> None:
 def _resize(op: ops.Resize, writer: Writer, output: str, _: bool) -> None:
     scales = writer.constant(np.array([1, 1, *op.scales], np.float32), f"{op.name}_scales")
     writer.node(
-        "Resize", [writer.read(op.inputs[0]), "", scales], output, op.name,
-        mode=op.mode, coordinate_transformation_mode=op.coordinates, nearest_mode=op.rounding,
-    )  # fmt: skip
+        "Resize",
+        [writer.read(op.inputs[0]), "", scales],
+        output,
+        op.name,
+        mode=op.mode,
+        coordinate_transformation_mode=op.coordinates,
+        nearest_mode=op.rounding,
+    )
 
 
 def _reshape(op: ops.Reshape, writer: Writer, output: str, _: bool) -> None:
@@ -203,7 +240,9 @@ def _arg_max(op: ops.ArgMax, writer: Writer, output: str, _: bool) -> None:
     elif rank == 4:  # [N, C, H, W] -> [N, H, W], which is our order
         writer.node("ArgMax", [writer.read(op.inputs[0])], output, op.name, axis=axis, keepdims=0)
     else:
-        inner = writer.node("ArgMax", [writer.read(op.inputs[0])], writer.inner(output, 4), op.name, axis=axis, keepdims=0)
+        inner = writer.node(
+            "ArgMax", [writer.read(op.inputs[0])], writer.inner(output, 4), op.name, axis=axis, keepdims=0
+        )
         writer.from_nhwc(inner, output, 4, op.name)
 
 

@@ -16,15 +16,25 @@ def quantize_dequantize(writer: Writer, tensor: Tensor) -> None:
     qparams = tensor.qparams
     source = writer.read(tensor.name)
     if qparams.bits == 2:  # ONNX has no such type: codes 0 .. 3 of uint8
-        low, high = (writer.constant(np.float32(value), f"{tensor.name}_{kind}")
-                     for value, kind in zip(qparams.range, ("low", "high"), strict=True))
+        low, high = (
+            writer.constant(np.float32(value), f"{tensor.name}_{kind}")
+            for value, kind in zip(qparams.range, ("low", "high"), strict=True)
+        )
         source = writer.node("Clip", [source, low, high], writer.fresh(f"{tensor.name}_clipped"), f"{tensor.name}_clip")
     scale = writer.constant(np.float32(qparams.scale), f"{tensor.name}_scale")
     zero_point = _zero_point(writer, tensor.name, qparams)
-    codes = writer.node("QuantizeLinear", [source, scale, zero_point], writer.fresh(f"{tensor.name}_quantized"),
-                        f"{tensor.name}_quantize")
-    real = writer.node("DequantizeLinear", [codes, scale, zero_point], writer.fresh(f"{tensor.name}_dequantized"),
-                       f"{tensor.name}_dequantize")
+    codes = writer.node(
+        "QuantizeLinear",
+        [source, scale, zero_point],
+        writer.fresh(f"{tensor.name}_quantized"),
+        f"{tensor.name}_quantize",
+    )
+    real = writer.node(
+        "DequantizeLinear",
+        [codes, scale, zero_point],
+        writer.fresh(f"{tensor.name}_dequantized"),
+        f"{tensor.name}_dequantize",
+    )
     writer.alias(tensor.name, real)
 
 

@@ -67,7 +67,7 @@ class Writer:
         return name
 
     def write_to(self, tensor: str, value: str) -> None:
-        """Makes the operator that computes `tensor` write `value` (an output still has to be quantized or transposed)."""
+        """Makes the operator that computes `tensor` write `value`: the tensor's own name is for what follows."""
         self._written[tensor] = value
         self._aliases[tensor] = value
 
@@ -83,10 +83,10 @@ class Writer:
         """The value that readers of `tensor` use."""
         return self._aliases.get(tensor, tensor)
 
-    def constant(self, values: NDArray[Any], wanted: str) -> str:
+    def constant(self, values: NDArray[Any] | np.generic, wanted: str) -> str:
         """Adds an initializer and returns its name."""
         name = self.fresh(wanted)
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
+        self.initializers.append(numpy_helper.from_array(np.array(values, order="C"), name))
         return name
 
     def node(self, operator: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:
@@ -105,7 +105,7 @@ class Writer:
         return self.node("Identity", [value], output, f"{name}_copy")
 
     def inner(self, output: str, rank: int) -> str:
-        """Where to write a result in our layout that `from_nhwc` then moves; `output` itself unless it has four axes."""
+        """Where to write a result in our layout before `from_nhwc`; `output` itself unless it has four axes."""
         return self.fresh(f"{output}_nhwc") if rank == 4 else output
 
     def _transposed(self, value: str, permutation: tuple[int, ...], rank: int, name: str) -> str:

@@ -12,7 +12,15 @@ from quantmcu.frontend.importer import Imported, import_model, load_model
 from quantmcu.frontend.registry import OperatorSupport, supported_operators
 from quantmcu.ir.graph import Graph
 
-__all__ = ["Imported", "OperatorSupport", "import_model", "load_onnx", "read_model", "read_network", "supported_operators"]
+__all__ = [
+    "Imported",
+    "OperatorSupport",
+    "import_model",
+    "load_onnx",
+    "read_model",
+    "read_network",
+    "supported_operators",
+]
 
 
 def load_onnx(model: Path | onnx.ModelProto) -> Graph:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantmcu.frontend.node import Node, Value, View
-from quantmcu.frontend.registry import Unsupported
+from quantmcu.frontend.registry import UnsupportedError
 from quantmcu.ir import ops
 from quantmcu.ir.ops import Op
 from quantmcu.ir.shapes import Shape, output_shape
@@ -116,7 +116,7 @@ class Builder:
             attributes: of the operator.
 
         Raises:
-            Unsupported: the operands do not fit the operator.
+            UnsupportedError: the operands do not fit the operator.
         """
         name = self._unique(node.name + suffix, self._op_names)
         self._op_names.add(name)
@@ -129,22 +129,26 @@ class Builder:
             try:
                 shape = output_shape(op, [self.tensors[i].shape for i in inputs])
             except ValueError as error:
-                raise Unsupported(f"its operands do not fit: {error}", "the model is malformed; export it again") from error
+                raise UnsupportedError(
+                    f"its operands do not fit: {error}", "the model is malformed; export it again"
+                ) from error
         assert shape is not None
         if 0 in shape:
-            raise Unsupported(f"its output has the shape {shape}, without elements", "remove the node from the model")
+            raise UnsupportedError(
+                f"its output has the shape {shape}, without elements", "remove the node from the model"
+            )
         self.ops.append(op)
         self.tensors[written] = Tensor(written, shape, is_index=is_index)
         return written
 
-    def reshape(self, node: Node, tensor: str, shape: Shape, suffix: str = "_reshape", output: int | None = None) -> str:
+    def reshape(
+        self, node: Node, tensor: str, shape: Shape, suffix: str = "_reshape", output: int | None = None
+    ) -> str:
         """`tensor` under another shape; the tensor itself where the shape is the same."""
         if self.tensors[tensor].shape == shape:
             return tensor
         is_index = self.tensors[tensor].is_index
-        return self.emit(
-            ops.Reshape, node, [tensor], shape=shape, output=output, suffix=suffix, is_index=is_index
-        )
+        return self.emit(ops.Reshape, node, [tensor], shape=shape, output=output, suffix=suffix, is_index=is_index)
 
     def transpose(self, node: Node, tensor: str, permutation: tuple[int, ...]) -> str:
         """`tensor` with its axes permuted in memory; a Reshape where only axes of size 1 move."""
@@ -159,7 +163,12 @@ class Builder:
                 self._moved[key] = self.reshape(node, tensor, result)
             else:
                 self._moved[key] = self.emit(
-                    ops.Transpose, node, [tensor], permutation=permutation, output=None, suffix="_transpose",
+                    ops.Transpose,
+                    node,
+                    [tensor],
+                    permutation=permutation,
+                    output=None,
+                    suffix="_transpose",
                     is_index=self.tensors[tensor].is_index,
                 )
         return self._moved[key]
@@ -167,7 +176,7 @@ class Builder:
     # -- layouts --------------------------------------------------------------------------------------------------
 
     def stored(self, node: Node, value: View, permutation: tuple[int, ...]) -> str:
-        """The tensor that ONNX sees as `value` through `permutation`; adds a Transpose only where memory has to move."""
+        """The tensor that ONNX sees as `value` through `permutation`; a Transpose only where memory has to move."""
         return self.transpose(node, value.tensor, tuple(value.permutation[axis] for axis in inverse(permutation)))
 
     def nhwc(self, node: Node, value: View) -> str:
@@ -175,7 +184,7 @@ class Builder:
         shape = self.shape(value)
         if len(shape) not in (3, 4):
             kind = f"{len(shape) - 2}-D" if len(shape) > 4 else f"rank-{len(shape)}"
-            raise Unsupported(f"{kind} data of shape {list(shape)}", "only 1-D and 2-D spatial data are supported")
+            raise UnsupportedError(f"{kind} data of shape {list(shape)}", "only 1-D and 2-D spatial data are supported")
         tensor = self.stored(node, value, channels_last(len(shape)))
         if len(shape) == 4:
             return tensor
@@ -196,6 +205,10 @@ class Builder:
         permutation = tuple(order.index(a) for a in value.permutation)
         return View(self.stored(node, value, permutation), permutation)
 
+    @overload
+    def with_rank(self, node: Node, value: View, rank: int) -> View: ...
+    @overload
+    def with_rank(self, node: Node, value: Value, rank: int) -> Value: ...
     def with_rank(self, node: Node, value: Value, rank: int) -> Value:
         """`value` with axes of size 1 in front until it has `rank` axes, as broadcasting does."""
         extra = rank - len(self.shape(value))
@@ -214,8 +227,10 @@ class Builder:
         """
         old = self.shape(value)
         if math.prod(old) != math.prod(shape):
-            raise Unsupported(f"{list(old)} cannot become {list(shape)}", "the model has a fixed batch other than 1, or is "
-                              "malformed; export it with batch 1")
+            raise UnsupportedError(
+                f"{list(old)} cannot become {list(shape)}",
+                "the model has a fixed batch other than 1, or is malformed; export it with batch 1",
+            )
         groups = _groups(old, shape)
         by_memory = sorted(groups, key=lambda group: min(value.permutation[axis] for axis in group[0]))
         memory = [value.permutation[axis] for group in by_memory for axis in group[0]]
@@ -226,7 +241,6 @@ class Builder:
         order = _axis_order(shape, [axis for group in by_memory for axis in group[1]])
         result = self.reshape(node, tensor, tuple(shape[axis] for axis in order), suffix="", output=output)
         return View(result, inverse(order))
-
 
 
 def _groups(old: Shape, new: Shape) -> list[tuple[list[int], list[int]]]:
@@ -250,7 +264,7 @@ def _groups(old: Shape, new: Shape) -> list[tuple[list[int], list[int]]]:
 
 
 def _axis_order(shape: Shape, memory: list[int]) -> tuple[int, ...]:
-    """An order of all axes in memory in which those of size > 1 come as in `memory`; ONNX's own or channels last if it can be."""
+    """An order of all axes in memory, those of size > 1 as in `memory`: ONNX's own, or channels last, if possible."""
     rank = len(shape)
     units = [axis for axis, size in enumerate(shape) if size == 1]
     candidates = tuple(range(rank)), inverse(channels_last(rank))

@@ -34,8 +34,12 @@ def read_network(path: Path) -> onnx.ModelProto:
         else:
             model, _ = _from_keras(converter, _import("tensorflow", path, kind), path)
     except Exception as error:  # the converter raises whatever its parts raise
-        raise QuantMCUError(f"tf2onnx cannot convert this {kind} model", str(path), f"{type(error).__name__}: {error}",
-                            "convert it to ONNX by another way and give the .onnx file") from error
+        raise QuantMCUError(
+            f"tf2onnx cannot convert this {kind} model",
+            str(path),
+            f"{type(error).__name__}: {error}",
+            "convert it to ONNX by another way and give the .onnx file",
+        ) from error
     assert isinstance(model, onnx.ModelProto)
     return model
 
@@ -48,8 +52,11 @@ def _import(name: str, path: Path, kind: str) -> Any:
         return module
     except ImportError as error:
         raise UsageError(
-            f"reading a {kind} model needs {name}, which is not installed", str(path), str(error),
-            "pip install 'quantmcu[tensorflow]', or convert the model to ONNX yourself") from error
+            f"reading a {kind} model needs {name}, which is not installed",
+            str(path),
+            str(error),
+            "pip install 'quantmcu[tensorflow]', or convert the model to ONNX yourself",
+        ) from error
 
 
 def _from_keras(converter: Any, tensorflow: Any, path: Path) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from quantmcu.errors import ProblemList, QuantMCUError, UsageError
 
@@ -30,8 +30,10 @@ def read_model(path: Path) -> onnx.ModelProto:
     try:
         model = onnx.load_model_from_string(content)
     except (DecodeError, UnicodeDecodeError) as error:
-        raise _not_onnx(path, f"its {len(content)} bytes do not decode as an ONNX model: it is truncated, damaged or "
-                        "of another format") from error
+        raise _not_onnx(
+            path,
+            f"its {len(content)} bytes do not decode as an ONNX model: it is truncated, damaged or of another format",
+        ) from error
     if not model.HasField("graph") or not model.opset_import:
         raise _not_onnx(path, "it holds no graph or no operator set; it is empty, truncated or of another format")
     _load_external_data(model, path)
@@ -57,18 +59,32 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
         location = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
         file = (folder / location).resolve()
         if not location or not file.is_relative_to(folder):
-            problems.append(QuantMCUError(
-                "its values lie outside the model's folder", f"initializer {tensor.name}", f"location = {location!r}",
-                "keep the data file beside the model and save the model with that relative location"))
+            problems.append(
+                QuantMCUError(
+                    "its values lie outside the model's folder",
+                    f"initializer {tensor.name}",
+                    f"location = {location!r}",
+                    "keep the data file beside the model and save the model with that relative location",
+                )
+            )
         elif not file.is_file():
-            problems.append(QuantMCUError(
-                f"the file {location!r} with its values is missing", f"initializer {tensor.name}",
-                "the model keeps its weights in a separate file", f"copy {location} into the folder of {path.name}"))
+            problems.append(
+                QuantMCUError(
+                    f"the file {location!r} with its values is missing",
+                    f"initializer {tensor.name}",
+                    "the model keeps its weights in a separate file",
+                    f"copy {location} into the folder of {path.name}",
+                )
+            )
     if problems:
         raise ProblemList(f"the external data of {path.name} cannot be used", problems)
     if external:
         try:
             onnx.load_external_data_for_model(model, str(folder))
         except (OSError, ValueError, onnx.checker.ValidationError) as error:
-            raise QuantMCUError("the external data cannot be read", str(path), str(error),
-                                "copy the data file again; it may be truncated") from error
+            raise QuantMCUError(
+                "the external data cannot be read",
+                str(path),
+                str(error),
+                "copy the data file again; it may be truncated",
+            ) from error

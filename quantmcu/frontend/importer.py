@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
+import onnx.inliner
 from onnx.reference import ReferenceEvaluator
 
 import quantmcu.frontend.operators  # noqa: F401  fills the registry
@@ -13,14 +14,21 @@ from quantmcu.errors import ProblemList, QuantMCUError
 from quantmcu.frontend.builder import Builder, channels_last, inverse
 from quantmcu.frontend.layout import input_permutation
 from quantmcu.frontend.node import Constant, Node, Value, View, attribute_values
-from quantmcu.frontend.registry import Unsupported, find
+from quantmcu.frontend.registry import UnsupportedError, find
 from quantmcu.frontend.structure import describe_node, input_shape, node_name, opset_of, sorted_nodes
 from quantmcu.ir import ops
 from quantmcu.ir.graph import Graph
 from quantmcu.ir.tensor import Tensor
 
-_QUANTIZED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul",
-              "ConvInteger", "MatMulInteger")  # fmt: skip
+_QUANTIZED = (
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "DynamicQuantizeLinear",
+    "QLinearConv",
+    "QLinearMatMul",
+    "ConvInteger",
+    "MatMulInteger",
+)
 _INDEX_OPERATORS = ("Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Slice")
 _RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
 
@@ -71,11 +79,20 @@ class _Importer:
             try:
                 self.builder.values[tensor.name] = onnx.numpy_helper.to_array(tensor)
             except (ValueError, TypeError) as error:
-                self.problems.append(QuantMCUError(
-                    "its values cannot be read", f"initializer {tensor.name}", str(error), "export the model again"))
+                self.problems.append(
+                    QuantMCUError(
+                        "its values cannot be read", f"initializer {tensor.name}", str(error), "export the model again"
+                    )
+                )
         for sparse in graph.sparse_initializer:
-            self.problems.append(QuantMCUError("it is sparse", f"initializer {sparse.values.name}",
-                                               "sparse tensors are not supported", "store it as a dense tensor"))
+            self.problems.append(
+                QuantMCUError(
+                    "it is sparse",
+                    f"initializer {sparse.values.name}",
+                    "sparse tensors are not supported",
+                    "store it as a dense tensor",
+                )
+            )
 
     def _read_inputs(self, graph: onnx.GraphProto) -> None:
         initialized = {tensor.name for tensor in graph.initializer}
@@ -100,24 +117,38 @@ class _Importer:
     def _import_node(self, index: int, proto: onnx.NodeProto) -> None:
         try:
             self._dispatch(index, proto)
-        except Unsupported as error:
+        except UnsupportedError as error:
             node = f"opset {self.opset}" + (f", {error.attribute}" if error.attribute else "")
-            self.problems.append(QuantMCUError(
-                f"unsupported: {error.reason}", f"{describe_node(proto, index)}, {node}", hint=error.remedy))
+            self.problems.append(
+                QuantMCUError(
+                    f"unsupported: {error.reason}", f"{describe_node(proto, index)}, {node}", hint=error.remedy
+                )
+            )
 
     def _dispatch(self, index: int, proto: onnx.NodeProto) -> None:
         known = self.builder.values
         if proto.domain not in ("", "ai.onnx"):
-            raise Unsupported(f"the operator belongs to the domain {proto.domain!r}",
-                              "export to operators of the standard ONNX domain")
+            raise UnsupportedError(
+                f"the operator belongs to the domain {proto.domain!r}",
+                "export to operators of the standard ONNX domain",
+            )
         if proto.op_type in _QUANTIZED:
-            raise Unsupported("the model is already quantized", "export the float model; quantmcu quantizes it itself")
+            raise UnsupportedError(
+                "the model is already quantized", "export the float model; quantmcu quantizes it itself"
+            )
         if any(name and name not in known for name in proto.input):
             self._check_operator(proto)  # an input failed before: only say whether the operator itself is known
             return
         values = tuple(known[name] if name else None for name in proto.input)
-        node = Node(node_name(proto, index), proto.op_type, self.opset, values, tuple(proto.input), tuple(proto.output),
-                    attribute_values(proto))
+        node = Node(
+            node_name(proto, index),
+            proto.op_type,
+            self.opset,
+            values,
+            tuple(proto.input),
+            tuple(proto.output),
+            attribute_values(proto),
+        )
         if proto.op_type in ("Shape", "Size"):
             shape = np.array(self.builder.shape(node.value(0)), np.int64)
             start, end = node.attribute("start", 0), node.attribute("end")
@@ -130,22 +161,27 @@ class _Importer:
 
     def _check_operator(self, proto: onnx.NodeProto) -> None:
         if find(proto.op_type) is None and proto.op_type not in ("Shape", "Size"):
-            constant = all(name in self.builder.values and not isinstance(self.builder.values[name], View)
-                           for name in proto.input)
+            constant = all(
+                name in self.builder.values and not isinstance(self.builder.values[name], View) for name in proto.input
+            )
             if not constant:
-                raise Unsupported("the operator is not supported", "see `quantmcu ops` for the operators that are")
+                raise UnsupportedError("the operator is not supported", "see `quantmcu ops` for the operators that are")
 
     def _handle(self, node: Node, proto: onnx.NodeProto) -> None:
         registration = find(proto.op_type)
         if registration is None:
-            raise Unsupported("the operator is not supported", "see `quantmcu ops` for the operators that are")
+            raise UnsupportedError("the operator is not supported", "see `quantmcu ops` for the operators that are")
         unknown = sorted(set(node.attributes) - set(registration.support.attributes))
         if unknown:
-            raise Unsupported("the attribute is not supported", "export the model again",
-                              ", ".join(f"{name} = {node.attributes[name]}" for name in unknown))
+            raise UnsupportedError(
+                "the attribute is not supported",
+                "export the model again",
+                ", ".join(f"{name} = {node.attributes[name]}" for name in unknown),
+            )
         if proto.op_type not in _INDEX_OPERATORS and any(
-                value is not None and self.builder.is_index(value) for value in node.values):
-            raise Unsupported("it computes with the result of ArgMax", "make the indices an output of the model")
+            value is not None and self.builder.is_index(value) for value in node.values
+        ):
+            raise UnsupportedError("it computes with the result of ArgMax", "make the indices an output of the model")
         registration.handler(node, self.builder)
 
     def _fold(self, proto: onnx.NodeProto, values: tuple[Value | None, ...]) -> list[Constant]:
@@ -155,7 +191,9 @@ class _Importer:
         try:
             results = ReferenceEvaluator(proto, opsets=opsets).run(None, feeds)
         except Exception as error:  # the evaluator raises whatever its operators raise
-            raise Unsupported(f"its constant inputs cannot be evaluated ({error})", "fold constants when exporting") from error
+            raise UnsupportedError(
+                f"its constant inputs cannot be evaluated ({error})", "fold constants when exporting"
+            ) from error
         return [np.asarray(result) for result in results]
 
     # -- the finished graph ---------------------------------------------------------------------------------------
@@ -166,13 +204,24 @@ class _Importer:
         for value in self.model.graph.output:
             known = self.builder.values[value.name]
             if not isinstance(known, View):
-                raise QuantMCUError("it is a constant", f"output {value.name}", "it does not depend on any input",
-                                    "remove the output from the model")
+                raise QuantMCUError(
+                    "it is a constant",
+                    f"output {value.name}",
+                    "it does not depend on any input",
+                    "remove the output from the model",
+                )
             tensor, layout = self._output(value.name, known)
             outputs.append(tensor)
             layouts.append(layout)
-        graph = Graph(self.model.graph.name or "model", tuple(self.inputs), tuple(outputs), (), self.builder.tensors,
-                      tuple(self.input_layouts), tuple(layouts))
+        graph = Graph(
+            self.model.graph.name or "model",
+            tuple(self.inputs),
+            tuple(outputs),
+            (),
+            self.builder.tensors,
+            tuple(self.input_layouts),
+            tuple(layouts),
+        )
         return graph.with_ops(self.builder.ops)
 
     def _output(self, name: str, view: View) -> tuple[str, tuple[int, ...] | None]:
@@ -184,8 +233,9 @@ class _Importer:
             view = View(self.builder.stored(node, view, natural), natural)
         if view.tensor != name:
             is_index = self.builder.tensors[view.tensor].is_index
-            copied = self.builder.emit(ops.Reshape, node, [view.tensor], shape=self.builder.stored_shape(view),
-                                       is_index=is_index)
+            copied = self.builder.emit(
+                ops.Reshape, node, [view.tensor], shape=self.builder.stored_shape(view), is_index=is_index
+            )
             view = View(copied, view.permutation)
         return view.tensor, None if view.permutation == natural else inverse(view.permutation)
 
@@ -198,6 +248,9 @@ def load_model(model: onnx.ModelProto) -> Graph:
     """
     result = import_model(model)
     if result.graph is None:
-        raise ProblemList(f"the model {model.graph.name or 'given'} cannot be compiled", result.problems,
-                          "see `quantmcu ops` for what is supported")
+        raise ProblemList(
+            f"the model {model.graph.name or 'given'} cannot be compiled",
+            result.problems,
+            "see `quantmcu ops` for what is supported",
+        )
     return result.graph

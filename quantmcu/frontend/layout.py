@@ -9,17 +9,43 @@ from quantmcu.frontend.builder import channels_last
 _CHANNELS_FIRST = frozenset(
     ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization", "Resize", "Upsample")
 )
-_ANY_ORDER = frozenset((
-    "Abs", "Add", "Cast", "Clip", "Concat", "Div", "Dropout", "Elu", "Exp", "Gelu", "HardSigmoid", "HardSwish", "Identity",
-    "LeakyRelu", "Mul", "Neg", "PRelu", "Pad", "Relu", "Sigmoid", "Slice", "Softplus", "Split", "Sqrt", "Sub", "Tanh",
-))  # fmt: skip
+_ANY_ORDER = frozenset(
+    (
+        "Abs",
+        "Add",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Div",
+        "Dropout",
+        "Elu",
+        "Exp",
+        "Gelu",
+        "HardSigmoid",
+        "HardSwish",
+        "Identity",
+        "LeakyRelu",
+        "Mul",
+        "Neg",
+        "PRelu",
+        "Pad",
+        "Relu",
+        "Sigmoid",
+        "Slice",
+        "Softplus",
+        "Split",
+        "Sqrt",
+        "Sub",
+        "Tanh",
+    )
+)
 
 
 def input_permutation(graph: onnx.GraphProto, name: str, rank: int) -> tuple[int, ...]:
     """The permutation through which ONNX sees the input `name` in our memory.
 
-    Channels are stored last where the input reaches, through operators that do not mind the order, one that has its channels
-    in axis 1; else the input is stored as in ONNX.
+    Channels are stored last where the input reaches, through operators that do not mind the order, one that has its
+    channels in axis 1; else the input is stored as in ONNX.
     """
     readers: dict[str, list[onnx.NodeProto]] = {}
     for node in graph.node:

@@ -10,15 +10,15 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from quantmcu.frontend.registry import Unsupported
+from quantmcu.frontend.registry import UnsupportedError
 
 
 @dataclass(frozen=True)
 class View:
     """An activation of the ONNX model: a tensor of ours and the order in which ONNX sees its axes.
 
-    ONNX's value is numpy.transpose(tensor, permutation). So a feature map that ONNX has as NCHW is stored as NHWC and seen
-    through (0, 3, 1, 2), and an ONNX Transpose costs nothing until something depends on the order in memory.
+    ONNX's value is numpy.transpose(tensor, permutation). So a feature map that ONNX has as NCHW is stored as NHWC and
+    seen through (0, 3, 1, 2), and an ONNX Transpose costs nothing until something depends on the order in memory.
     """
 
     tensor: str
@@ -57,15 +57,17 @@ class Node:
         """Input `index`, activation or constant."""
         value = self.values[index] if index < len(self.values) else None
         if value is None:
-            raise Unsupported(f"input {index} is missing", "the model is malformed; export it again")
+            raise UnsupportedError(f"input {index} is missing", "the model is malformed; export it again")
         return value
 
     def activation(self, index: int = 0) -> View:
         """Input `index`, which has to be an activation."""
         value = self.value(index)
         if not isinstance(value, View):
-            raise Unsupported(
-                "its input is a constant where an activation is expected", "fold constants when exporting", f"input {index}"
+            raise UnsupportedError(
+                "its input is a constant where an activation is expected",
+                "fold constants when exporting",
+                f"input {index}",
             )
         return value
 
@@ -73,7 +75,7 @@ class Node:
         """Input `index`, which has to be known at compile time; `what` names it in the message."""
         value = self.value(index)
         if isinstance(value, View):
-            raise Unsupported(
+            raise UnsupportedError(
                 f"the {what} is computed by the network",
                 f"make the {what} a constant (an initializer) when exporting",
                 f"input {index} ({self.input_names[index]})",
@@ -97,8 +99,11 @@ class Node:
         value = self.attribute(name, default)
         if value not in allowed:
             choices = ", ".join(map(str, allowed))
-            raise Unsupported(f"only {choices} supported" if len(allowed) > 1 else f"only {choices} is supported",
-                              remedy, f"{name} = {value}")
+            raise UnsupportedError(
+                f"only {choices} supported" if len(allowed) > 1 else f"only {choices} is supported",
+                remedy,
+                f"{name} = {value}",
+            )
         return value
 
 
@@ -106,15 +111,15 @@ def finite_float32(values: Constant, where: str, what: str) -> NDArray[np.float3
     """`values`, checked to be float32 without NaN or infinity.
 
     Raises:
-        Unsupported: another data type, or values that are not finite.
+        UnsupportedError: another data type, or values that are not finite.
     """
     if values.dtype != np.float32:
-        raise Unsupported(
+        raise UnsupportedError(
             f"the {what} has the type {values.dtype}", "convert the model to float32 before compiling", where
         )
     bad = values.size - int(np.count_nonzero(np.isfinite(values)))
     if bad:
-        raise Unsupported(
+        raise UnsupportedError(
             f"{bad} of {values.size} values of the {what} are NaN or infinite",
             "train or export the model again; such weights have no meaning",
             where,

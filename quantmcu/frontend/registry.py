@@ -16,7 +16,7 @@ OLDEST_OPSET = 11
 NEWEST_OPSET: int = onnx.defs.onnx_opset_version()
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """Raised by a handler: something about this node cannot be compiled.
 
     Attributes:

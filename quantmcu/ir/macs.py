@@ -11,9 +11,9 @@ from quantmcu.ir.ops import Conv2D, Dense, Op, PRelu
 def op_macs(op: Op, graph: Graph) -> int:
     """Multiply-accumulates of one inference; 0 for operators without weights."""
     if isinstance(op, Conv2D):
-        return math.prod(graph.tensor(op.output).shape) * math.prod(op.weight.shape[1:])
+        return graph.tensor(op.output).elements * math.prod(op.weight.shape[1:])
     if isinstance(op, Dense):
-        return math.prod(graph.tensor(op.output).shape) * op.weight.shape[1]
+        return graph.tensor(op.output).elements * int(op.weight.shape[1])
     return 0
 
 

@@ -68,10 +68,10 @@ def _positions(op: Resize, length: int, output_length: int, scale: np.float32) -
 def _round(op: Resize, positions: NDArray[np.float32]) -> NDArray[np.float32]:
     """Whole positions, `nearest_mode` of ONNX."""
     if op.rounding == "floor":
-        return np.floor(positions)
+        return np.asarray(np.floor(positions))
     if op.rounding == "ceil":
-        return np.ceil(positions)
+        return np.asarray(np.ceil(positions))
     half = np.float32(0.5)
     if op.rounding == "round_prefer_floor":
-        return np.ceil(positions - half)
-    return np.floor(positions + half)
+        return np.asarray(np.ceil(positions - half))
+    return np.asarray(np.floor(positions + half))

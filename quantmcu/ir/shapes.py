@@ -37,7 +37,7 @@ def resized(size: int, scale: float) -> int:
 
 
 def output_shape(op: Op, inputs: Sequence[Shape]) -> Shape | None:
-    """Shape of the only output of `op`; None where its operands leave it open (Reshape, and whether ArgMax keeps its axis).
+    """Shape of the only output of `op`; None where its operands leave it open (Reshape, ArgMax).
 
     Raises:
         ValueError: the operands do not fit the operator.

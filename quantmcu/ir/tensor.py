@@ -33,7 +33,7 @@ class QParams:
     @property
     def highest_code(self) -> int:
         """Largest code."""
-        return 2**self.bits - 1
+        return int(2**self.bits - 1)
 
     @property
     def range(self) -> tuple[float, float]:
@@ -43,7 +43,7 @@ class QParams:
     def quantize(self, values: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Codes of real `values`, rounded half to even, saturated."""
         codes = np.rint(np.asarray(values, np.float64) / self.scale) + self.zero_point
-        return np.clip(codes, 0, self.highest_code).astype(np.uint8)
+        return np.asarray(np.clip(codes, 0, self.highest_code), np.uint8)
 
     def dequantize(self, codes: NDArray[np.integer]) -> FloatArray:
         """Real values of `codes`."""

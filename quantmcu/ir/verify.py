@@ -67,7 +67,7 @@ def _verify_tensors(graph: Graph) -> None:
 
 def _verify_op(op: Op, graph: Graph, written: set[str]) -> None:
     arity = _ARITY.get(type(op), 1)
-    if arity is not None and len(op.inputs) != arity or not op.inputs:
+    if (arity is not None and len(op.inputs) != arity) or not op.inputs:
         raise ValueError(f"{len(op.inputs)} inputs")
     if len(op.outputs) != 1:
         raise ValueError(f"{len(op.outputs)} outputs")

@@ -31,8 +31,10 @@ def _rule(graph: Graph, op: Op) -> Rewrite | None:
         clamped = Tensor(fresh_tensor(graph, f"{producer.inputs[0]}_clamped"), graph.tensor(producer.inputs[0]).shape)
         return Rewrite(
             (producer, op),
-            (replace(op, inputs=producer.inputs, outputs=(clamped.name,)),
-             replace(producer, inputs=(clamped.name,), outputs=op.outputs)),
+            (
+                replace(op, inputs=producer.inputs, outputs=(clamped.name,)),
+                replace(producer, inputs=(clamped.name,), outputs=op.outputs),
+            ),
             (clamped,),
         )
     return None

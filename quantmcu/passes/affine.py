@@ -105,7 +105,8 @@ def input_channels(layer: Layer) -> NDArray[np.int64]:
     outputs, inputs = layer.weight.shape[0], layer.weight.shape[-1]
     groups = layer.groups if isinstance(layer, ops.Conv2D) else 1
     group = np.arange(outputs) // (outputs // groups)
-    return group[:, None] * inputs + np.arange(inputs)[None, :]
+    channels: NDArray[np.int64] = group[:, None] * inputs + np.arange(inputs)[None, :]
+    return channels
 
 
 def _to_depthwise(graph: Graph, op: Op) -> Rewrite | None:

@@ -80,7 +80,7 @@ class ChannelUse:
                 self._window(output, op.inputs[0], op.before[-1], op.before[-1] + len(keep[op.inputs[0]]))
             case ops.Reshape() if self._repeats(op):
                 source = op.inputs[0]
-                self._add(source, keep[output].reshape(-1, len(keep[source])).any(axis=0))
+                self._add(source, np.logical_or.reduce(keep[output].reshape(-1, len(keep[source]))))
                 self._add(output, np.tile(keep[source], channels // len(keep[source])))
             case ops.Transpose() if op.permutation[-1] == len(op.permutation) - 1:
                 self._tie([op.inputs[0], output])

@@ -37,7 +37,7 @@ def channel_values(graph: Graph) -> dict[str, Values]:
 
 
 def folds_into_bias(op: ops.Conv2D | ops.Dense, values: Values) -> NDArray[np.bool_]:
-    """Which input channels of `op` contribute a constant: those that are 0, and others if nothing is padded (with 0)."""
+    """Input channels of `op` that contribute a constant: those that are 0; others only without padding (by 0)."""
     padded = isinstance(op, ops.Conv2D) and any(op.pads)
     return np.asarray((values == 0) | (np.isfinite(values) & (not padded)))
 

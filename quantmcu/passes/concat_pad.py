@@ -25,6 +25,12 @@ def _rule(graph: Graph, op: Op) -> Rewrite | None:
     rank = len(tensors[0].shape)
     before, after = [0] * rank, [0] * rank
     before[op.axis], after[op.axis] = sum(sizes[: variable[0]]), sum(sizes[variable[0] + 1 :])
-    pad = ops.Pad(name=op.name, inputs=(op.inputs[variable[0]],), outputs=op.outputs, before=tuple(before),
-                  after=tuple(after), value=values.pop())
+    pad = ops.Pad(
+        name=op.name,
+        inputs=(op.inputs[variable[0]],),
+        outputs=op.outputs,
+        before=tuple(before),
+        after=tuple(after),
+        value=values.pop(),
+    )
     return Rewrite((op,), (pad,))

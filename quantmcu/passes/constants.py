@@ -25,9 +25,7 @@ def fold_constants(graph: Graph) -> Graph:
 def evaluate(graph: Graph, op: Op) -> FloatArray:
     """The result of an operator that reads constants only, computed by ONNX Runtime."""
     single = Graph("constant", (), (op.output,), (), graph.tensors).with_ops([op])
-    session = onnxruntime.InferenceSession(
-        export_onnx(single).SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(export_onnx(single).SerializeToString(), providers=["CPUExecutionProvider"])
     (values,) = session.run(None, {})
     assert values.shape == graph.tensor(op.output).shape, "a graph without layouts has its own"
     return np.ascontiguousarray(values, np.float32)

@@ -1,7 +1,7 @@
 """Removes channels that always hold the same value or that nothing uses.
 
-Zero weights make channels constant; a constant channel moves into the bias of the layer that reads it. Where that layer pads
-with zeros, only a channel of zeros can: at the border, a constant would be missing.
+Zero weights make channels constant; a constant channel moves into the bias of the layer that reads it. Where that layer
+pads with zeros, only a channel of zeros can: at the border, a constant would be missing.
 """
 
 from __future__ import annotations

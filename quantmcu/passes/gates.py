@@ -23,7 +23,9 @@ def _rule(graph: Graph, op: Op) -> Rewrite | None:
         if isinstance(gate, ops.Unary) and gate.inputs == (source,):
             function = _product(gate)
             if function is not None:
-                return Rewrite((op,), (ops.Unary(name=op.name, inputs=(source,), outputs=op.outputs, function=function),))
+                return Rewrite(
+                    (op,), (ops.Unary(name=op.name, inputs=(source,), outputs=op.outputs, function=function),)
+                )
     return None
 
 

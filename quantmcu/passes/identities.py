@@ -35,7 +35,9 @@ def _keeps(graph: Graph, op: Op, source: str) -> bool:
     if graph.tensor(source).shape != graph.tensor(op.output).shape or getattr(op, "activation", None) is not None:
         return False
     match op:
-        case ops.Reshape() | ops.Slice() | ops.Pad() | ops.Concat():  # of one shape, so all elements stay where they are
+        case (
+            ops.Reshape() | ops.Slice() | ops.Pad() | ops.Concat()
+        ):  # of one shape, so all elements stay where they are
             return True
         case ops.Transpose():
             return op.permutation == tuple(range(len(op.permutation)))

@@ -31,7 +31,9 @@ def _into_dense(graph: Graph, op: Op) -> Rewrite | None:
         return None
     moved = graph.tensor(transpose.output).shape
     # the flat index before the Transpose of each element behind it
-    index = np.arange(math.prod(moved)).reshape(graph.tensor(transpose.inputs[0]).shape).transpose(transpose.permutation)
+    index = (
+        np.arange(math.prod(moved)).reshape(graph.tensor(transpose.inputs[0]).shape).transpose(transpose.permutation)
+    )
     weight = np.empty_like(op.weight)
     weight[:, index.reshape(-1)] = op.weight
     flat = Tensor(fresh_tensor(graph, f"{transpose.inputs[0]}_flat"), graph.tensor(op.inputs[0]).shape)

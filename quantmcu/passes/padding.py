@@ -12,7 +12,7 @@ from quantmcu.passes.rewrite import Rewrite, apply_rule
 
 
 def fold_pad(graph: Graph) -> Graph:
-    """Folds a Pad of height and width by zeros into the Conv2D, AveragePool or MaxPool behind it, where that is exact."""
+    """Folds a Pad of height and width by zeros into the Conv2D or pooling behind it, where that is exact."""
     return apply_rule(graph, _rule)
 
 
@@ -53,6 +53,14 @@ def never_negative(graph: Graph, tensor: str) -> bool:
             return op.activation is not None and op.activation.low >= 0
         case ops.Softmax():
             return True
-        case ops.MaxPool() | ops.AveragePool() | ops.Concat() | ops.Slice() | ops.Resize() | ops.Reshape() | ops.Transpose():
+        case (
+            ops.MaxPool()
+            | ops.AveragePool()
+            | ops.Concat()
+            | ops.Slice()
+            | ops.Resize()
+            | ops.Reshape()
+            | ops.Transpose()
+        ):
             return all(never_negative(graph, name) for name in op.inputs)
     return False

@@ -1,4 +1,4 @@
-"""Moves Reshapes and Transposes behind element-wise operators, so that these stand directly behind the layer they belong to."""
+"""Moves Reshapes and Transposes behind element-wise operators, which then follow the layer that they belong to."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ def _rule(graph: Graph, op: Op) -> Rewrite | None:
     inner = fresh_tensor(graph, f"{op.output}_unmoved")
     moved = replace(move, inputs=(inner,), outputs=op.outputs)
     removed = (op, *dict.fromkeys(moves.values()))
-    return Rewrite(removed, (replace(op, inputs=tuple(inputs), outputs=(inner,)), moved),
-                   (Tensor(inner, before), *constants))
+    return Rewrite(
+        removed, (replace(op, inputs=tuple(inputs), outputs=(inner,)), moved), (Tensor(inner, before), *constants)
+    )
 
 
 def _move(graph: Graph, name: str) -> Op | None:

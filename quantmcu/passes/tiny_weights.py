@@ -11,11 +11,11 @@ from quantmcu.ir.graph import Graph
 from quantmcu.passes.rewrite import Rewrite, apply_rule
 
 NEGLIGIBLE = 2.0**-60
-"""Of the layer's largest weight. A float32 sum resolves 2**-24 of itself; this leaves 2**36 for the spread of activations."""
+"""Of the layer's largest weight. A float32 sum resolves 2**-24 of itself; activations may spread over 2**36."""
 
 
 def flush_tiny_weights(graph: Graph) -> Graph:
-    """Makes weights 0 that are below 2**-60 of the largest in their layer, so that channels without others count as constant."""
+    """Makes weights below 2**-60 of the largest in their layer 0; channels without others are then constant."""
     return apply_rule(graph, _rule)
 
 

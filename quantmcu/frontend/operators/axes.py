@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from quantmcu.frontend.node import Node
-from quantmcu.frontend.registry import Unsupported
+from quantmcu.frontend.registry import UnsupportedError
 
 
 def normalized(node: Node, axis: int, rank: int, name: str = "axis") -> int:
     """`axis` counted from the front.
 
     Raises:
-        Unsupported: the tensor has no such axis.
+        UnsupportedError: the tensor has no such axis.
     """
     if not -rank <= axis < rank:
-        raise Unsupported(f"the input has {rank} axes", "export the model again", f"{name} = {axis}")
+        raise UnsupportedError(f"the input has {rank} axes", "export the model again", f"{name} = {axis}")
     return axis % rank
 
 

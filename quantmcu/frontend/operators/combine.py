@@ -9,7 +9,7 @@ import numpy as np
 from quantmcu.frontend.builder import Builder
 from quantmcu.frontend.node import Node, View, finite_float32
 from quantmcu.frontend.operators.axes import normalized
-from quantmcu.frontend.registry import Unsupported, operator
+from quantmcu.frontend.registry import UnsupportedError, operator
 from quantmcu.ir import ops
 
 
@@ -21,10 +21,10 @@ def concat(node: Node, builder: Builder) -> None:
     reference = max(views, key=lambda view: math.prod(builder.shape(view)))
     rank = len(reference.permutation)
     if any(len(builder.shape(value)) != rank for value in values):
-        raise Unsupported("its inputs differ in rank", "export the model again")
+        raise UnsupportedError("its inputs differ in rank", "export the model again")
     axis = normalized(node, node.attribute("axis"), rank)
     if axis == 0 and rank > 1:
-        raise Unsupported("joins along the batch", "the batch is always 1; join along another axis", "axis = 0")
+        raise UnsupportedError("joins along the batch", "the batch is always 1; join along another axis", "axis = 0")
     tensors = []
     for index, value in enumerate(values):
         if isinstance(value, View):
@@ -53,15 +53,23 @@ def split(node: Node, builder: Builder) -> None:
         chunk = -(-shape[axis] // count)
         sizes = [min(chunk, shape[axis] - i * chunk) for i in range(count)]
     if sum(sizes) != shape[axis] or len(sizes) < len(node.outputs) or min(sizes) < 1:
-        raise Unsupported(f"sizes {sizes} do not divide an axis of {shape[axis]}", "export the model again", f"axis = {axis}")
+        raise UnsupportedError(
+            f"sizes {sizes} do not divide an axis of {shape[axis]}", "export the model again", f"axis = {axis}"
+        )
     start = 0
     for output, size in enumerate(sizes):
         if output < len(node.outputs) and node.outputs[output]:
             starts, ends = [0] * len(shape), list(builder.stored_shape(x))
             starts[x.permutation[axis]], ends[x.permutation[axis]] = start, start + size
             tensor = builder.emit(
-                ops.Slice, node, [x.tensor], output=output, suffix="" if output == 0 else f"_{output}",
-                starts=tuple(starts), ends=tuple(ends), steps=(1,) * len(shape),
-            )  # fmt: skip
+                ops.Slice,
+                node,
+                [x.tensor],
+                output=output,
+                suffix="" if output == 0 else f"_{output}",
+                starts=tuple(starts),
+                ends=tuple(ends),
+                steps=(1,) * len(shape),
+            )
             builder.set(node, View(tensor, x.permutation), output)
         start += size

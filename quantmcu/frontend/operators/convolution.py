@@ -7,7 +7,7 @@ import numpy as np
 from quantmcu.frontend.builder import Builder
 from quantmcu.frontend.node import Node
 from quantmcu.frontend.operators.windows import WINDOW_ATTRIBUTES, read_window
-from quantmcu.frontend.registry import Unsupported, operator
+from quantmcu.frontend.registry import UnsupportedError, operator
 from quantmcu.ir import ops
 
 
@@ -21,9 +21,9 @@ def conv(node: Node, builder: Builder) -> None:
     x = node.activation()
     weight = node.floats(1, "weight")
     if weight.ndim not in (3, 4):
-        raise Unsupported(f"{weight.ndim - 2}-D convolution is not supported", "use 1-D or 2-D convolutions")
+        raise UnsupportedError(f"{weight.ndim - 2}-D convolution is not supported", "use 1-D or 2-D convolutions")
     if len(builder.shape(x)) != weight.ndim:
-        raise Unsupported(
+        raise UnsupportedError(
             f"weights {list(weight.shape)} do not fit an input of {list(builder.shape(x))}", "export the model again"
         )
     tensor = builder.nhwc(node, x)
@@ -55,15 +55,18 @@ def batch_normalization(node: Node, builder: Builder) -> None:
     """BatchNormalization -> Mul and Add by channel, which the passes fold into a layer with weights."""
     node.require("training_mode", 0, (0,), "export the model in inference mode (model.eval())")
     x = node.activation()
-    scale, bias, mean, variance = (node.floats(i, what) for i, what in enumerate(
-        ("scale", "bias", "mean", "variance"), start=1))
+    scale, bias, mean, variance = (
+        node.floats(i, what) for i, what in enumerate(("scale", "bias", "mean", "variance"), start=1)
+    )
     if (variance + node.attribute("epsilon", 1e-5) <= 0).any():
-        raise Unsupported("the variance + epsilon is not positive", "train or export the model again", "input 4")
+        raise UnsupportedError("the variance + epsilon is not positive", "train or export the model again", "input 4")
     factor = scale / np.sqrt(variance.astype(np.float64) + node.attribute("epsilon", 1e-5))
     shift = bias - mean * factor
     rank = len(builder.shape(x))
     if rank < 2:
-        raise Unsupported(f"needs an axis of channels, not {list(builder.shape(x))}", "export with a batch dimension")
+        raise UnsupportedError(
+            f"needs an axis of channels, not {list(builder.shape(x))}", "export with a batch dimension"
+        )
     view = builder.with_last(node, x, 1)
     channels = (1,) * (rank - 1) + (-1,)
     constants = [

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from quantmcu.frontend.builder import Builder
 from quantmcu.frontend.node import Node, View
-from quantmcu.frontend.registry import Unsupported, operator
+from quantmcu.frontend.registry import UnsupportedError, operator
 from quantmcu.ir import ops
 
 _TWO_ACTIVATIONS = "the product of two activations is not supported"
@@ -19,7 +19,7 @@ def gemm(node: Node, builder: Builder) -> None:
     """Gemm -> Dense; alpha and beta are folded into weight and bias."""
     x = node.activation()
     if isinstance(node.value(1), View):
-        raise Unsupported(_TWO_ACTIVATIONS, _ONE_CONSTANT, f"input 1 ({node.input_names[1]})")
+        raise UnsupportedError(_TWO_ACTIVATIONS, _ONE_CONSTANT, f"input 1 ({node.input_names[1]})")
     weight = node.floats(1, "matrix B") * np.float32(node.attribute("alpha", 1.0))
     weight = weight if node.attribute("transB", 0) else weight.T
     if node.attribute("transA", 0):
@@ -30,7 +30,9 @@ def gemm(node: Node, builder: Builder) -> None:
     else:
         values = node.floats(2, "addend C") * np.float32(node.attribute("beta", 1.0))
         if values.ndim == 2 and values.shape[0] > 1:
-            raise Unsupported(f"C has the shape {list(values.shape)}", "add a vector of one value per column instead")
+            raise UnsupportedError(
+                f"C has the shape {list(values.shape)}", "add a vector of one value per column instead"
+            )
         bias = np.ascontiguousarray(np.broadcast_to(values.reshape(-1), len(weight)), np.float32)
     view = _dense(node, builder, x, weight, bias, output=None if isinstance(addend, View) else 0)
     if isinstance(addend, View):
@@ -40,7 +42,9 @@ def gemm(node: Node, builder: Builder) -> None:
 
 def _add_activation(node: Node, builder: Builder, view: View, addend: View) -> View:
     if node.attribute("beta", 1.0) != 1.0:
-        raise Unsupported("C is computed by the network", "only beta = 1 is supported then", f"beta = {node.attribute('beta')}")
+        raise UnsupportedError(
+            "C is computed by the network", "only beta = 1 is supported then", f"beta = {node.attribute('beta')}"
+        )
     other = builder.with_rank(node, addend, 2)
     total = builder.emit(ops.Add, node, [view.tensor, builder.stored(node, other, view.permutation)])
     return View(total, view.permutation)
@@ -51,7 +55,7 @@ def matmul(node: Node, builder: Builder) -> None:
     """MatMul -> Dense over the last axis, or over the last but one where the constant stands on the left."""
     left, right = node.value(0), node.value(1)
     if isinstance(left, View) and isinstance(right, View):
-        raise Unsupported(_TWO_ACTIVATIONS, _ONE_CONSTANT, ", ".join(node.input_names[:2]))
+        raise UnsupportedError(_TWO_ACTIVATIONS, _ONE_CONSTANT, ", ".join(node.input_names[:2]))
     if isinstance(left, View):
         weight = _matrix(node, 1).T
         builder.set(node, _dense(node, builder, left, weight, np.zeros(len(weight), np.float32)))
@@ -64,24 +68,30 @@ def matmul(node: Node, builder: Builder) -> None:
 def _matrix(node: Node, index: int) -> NDArray[np.float32]:
     values = node.floats(index, "matrix")
     if values.ndim < 2 or values.size != values.shape[-1] * values.shape[-2]:
-        raise Unsupported(f"the constant has the shape {list(values.shape)}", "only a single matrix is supported",
-                          f"input {index} ({node.input_names[index]})")
+        raise UnsupportedError(
+            f"the constant has the shape {list(values.shape)}",
+            "only a single matrix is supported",
+            f"input {index} ({node.input_names[index]})",
+        )
     return values.reshape(values.shape[-2:])
 
 
 def _swapped(view: View) -> View:
     """The view with its last two axes exchanged."""
     if len(view.permutation) < 2:
-        raise Unsupported("a vector is multiplied", "give the vector a second axis")
+        raise UnsupportedError("a vector is multiplied", "give the vector a second axis")
     *rest, a, b = view.permutation
     return View(view.tensor, (*rest, b, a))
 
 
 def _dense(
-    node: Node, builder: Builder, x: View, weight: NDArray[np.float32], bias: NDArray[np.float32], output: int | None = 0
+    node: Node,
+    builder: Builder,
+    x: View,
+    weight: NDArray[np.float32],
+    bias: NDArray[np.float32],
+    output: int | None = 0,
 ) -> View:
     view = builder.with_last(node, x, len(x.permutation) - 1)
-    tensor = builder.emit(
-        ops.Dense, node, [view.tensor], output=output, weight=np.ascontiguousarray(weight), bias=bias
-    )
+    tensor = builder.emit(ops.Dense, node, [view.tensor], output=output, weight=np.ascontiguousarray(weight), bias=bias)
     return View(tensor, view.permutation)

@@ -9,7 +9,7 @@ import numpy as np
 
 from quantmcu.frontend.builder import Builder
 from quantmcu.frontend.node import Node, Value, View, finite_float32
-from quantmcu.frontend.registry import Unsupported, operator
+from quantmcu.frontend.registry import UnsupportedError, operator
 from quantmcu.ir import ops
 from quantmcu.ir.ops import Op
 
@@ -34,7 +34,7 @@ def clip(node: Node, builder: Builder) -> None:
         for index, what, default in ((1, "lower bound", -math.inf), (2, "upper bound", math.inf))
     )
     if not low <= high:
-        raise Unsupported("the bounds are not in order", "export the model again", f"min = {low}, max = {high}")
+        raise UnsupportedError("the bounds are not in order", "export the model again", f"min = {low}, max = {high}")
     _unary(node, builder, "clamp", low, high)
 
 
@@ -64,9 +64,15 @@ def gelu(node: Node, builder: Builder) -> None:
 
 
 _FUNCTIONS = {
-    "HardSwish": "hard_swish", "Sigmoid": "sigmoid", "Tanh": "tanh", "Exp": "exp", "Abs": "abs", "Neg": "neg",
-    "Sqrt": "sqrt", "Softplus": "softplus",
-}  # fmt: skip
+    "HardSwish": "hard_swish",
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "Exp": "exp",
+    "Abs": "abs",
+    "Neg": "neg",
+    "Sqrt": "sqrt",
+    "Softplus": "softplus",
+}
 
 
 @operator(*(name for name in _FUNCTIONS if name != "HardSwish"))
@@ -88,8 +94,10 @@ def prelu(node: Node, builder: Builder) -> None:
     full = slope.reshape((1,) * (len(shape) - slope.ndim) + slope.shape)
     axis = int(np.argmax(full.shape))
     if full.size != full.shape[axis] or full.shape[axis] != shape[axis]:
-        raise Unsupported(
-            f"the slope has the shape {list(slope.shape)}", "use one slope, or one per channel", f"input 1 ({node.input_names[1]})"
+        raise UnsupportedError(
+            f"the slope has the shape {list(slope.shape)}",
+            "use one slope, or one per channel",
+            f"input 1 ({node.input_names[1]})",
         )
     view = builder.with_last(node, x, axis)
     tensor = builder.emit(ops.PRelu, node, [view.tensor], slope=slope.reshape(-1))
@@ -99,8 +107,11 @@ def prelu(node: Node, builder: Builder) -> None:
 def _operand(node: Node, index: int) -> Value:
     """An operand: an activation, or a constant of finite float32 values."""
     value = node.value(index)
-    return value if isinstance(value, View) else finite_float32(
-        value, f"input {index} ({node.input_names[index]})", "constant")
+    return (
+        value
+        if isinstance(value, View)
+        else finite_float32(value, f"input {index} ({node.input_names[index]})", "constant")
+    )
 
 
 def _binary(node: Node, builder: Builder, kind: type[Op], a: Value, b: Value) -> None:
@@ -109,7 +120,9 @@ def _binary(node: Node, builder: Builder, kind: type[Op], a: Value, b: Value) ->
     try:
         np.broadcast_shapes(*shapes)
     except ValueError as error:
-        raise Unsupported(f"{list(shapes[0])} and {list(shapes[1])} cannot be broadcast", "export the model again") from error
+        raise UnsupportedError(
+            f"{list(shapes[0])} and {list(shapes[1])} cannot be broadcast", "export the model again"
+        ) from error
     operands = [builder.with_rank(node, value, rank) for value in (a, b)]
     views = [value for value in operands if isinstance(value, View)]
     # the larger operand stays as it is in memory; the other, often a gate, follows
@@ -137,7 +150,7 @@ def div(node: Node, builder: Builder) -> None:
     """Division by a constant: multiplication by its reciprocal."""
     divisor = node.floats(1, "divisor")
     if not divisor.all():
-        raise Unsupported("the divisor contains 0", "export the model again", f"input 1 ({node.input_names[1]})")
+        raise UnsupportedError("the divisor contains 0", "export the model again", f"input 1 ({node.input_names[1]})")
     _binary(node, builder, ops.Mul, node.activation(), (1.0 / divisor.astype(np.float64)).astype(np.float32))
 
 
@@ -146,14 +159,20 @@ def identity(node: Node, builder: Builder) -> None:
     """The input itself."""
     training = node.values[2] if node.operator == "Dropout" and node.has(2) else None
     if training is not None and (isinstance(training, View) or bool(training)):
-        raise Unsupported("it is in training mode", "export the model in inference mode (model.eval())", "training_mode")
+        raise UnsupportedError(
+            "it is in training mode", "export the model in inference mode (model.eval())", "training_mode"
+        )
     builder.set(node, node.value(0))
 
 
 _FLOAT, _INT32, _INT64 = 1, 6, 7
 
 
-@operator("Cast", attributes=("to", "saturate", "round_mode"), limits="float to float, indices to integers; others only on constants")
+@operator(
+    "Cast",
+    attributes=("to", "saturate", "round_mode"),
+    limits="float to float, indices to integers; others only on constants",
+)
 def cast(node: Node, builder: Builder) -> None:
     """A cast that changes nothing here."""
     x = node.activation()

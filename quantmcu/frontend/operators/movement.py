@@ -5,7 +5,7 @@ from __future__ import annotations
 from quantmcu.frontend.builder import Builder
 from quantmcu.frontend.node import Node, View
 from quantmcu.frontend.operators.axes import normalized
-from quantmcu.frontend.registry import Unsupported, operator
+from quantmcu.frontend.registry import UnsupportedError, operator
 from quantmcu.ir import ops
 
 
@@ -15,7 +15,9 @@ def transpose(node: Node, builder: Builder) -> None:
     x = node.activation()
     permutation = tuple(node.attribute("perm") or reversed(range(len(x.permutation))))
     if sorted(permutation) != list(range(len(x.permutation))):
-        raise Unsupported(f"the input has {len(x.permutation)} axes", "export the model again", f"perm = {list(permutation)}")
+        raise UnsupportedError(
+            f"the input has {len(x.permutation)} axes", "export the model again", f"perm = {list(permutation)}"
+        )
     builder.set(node, View(x.tensor, tuple(x.permutation[axis] for axis in permutation)))
 
 
@@ -31,16 +33,22 @@ def slice_(node: Node, builder: Builder) -> None:
     for given, start, end, step in zip(axes, starts, ends, steps, strict=True):
         axis = normalized(node, given, len(shape), "axes")
         if step < 1:
-            raise Unsupported("only positive steps are supported", "reverse the data outside the network", f"steps = {steps}")
+            raise UnsupportedError(
+                "only positive steps are supported", "reverse the data outside the network", f"steps = {steps}"
+            )
         low, high, _ = slice(start, end, step).indices(shape[axis])
         if low >= high:
-            raise Unsupported("the result has no elements", "remove the node", f"starts = {starts}, ends = {ends}")
+            raise UnsupportedError("the result has no elements", "remove the node", f"starts = {starts}, ends = {ends}")
         ranges[axis] = low, high, step
     stored = [ranges[x.permutation.index(axis)] for axis in range(len(shape))]
     tensor = builder.emit(
-        ops.Slice, node, [x.tensor],
-        starts=tuple(r[0] for r in stored), ends=tuple(r[1] for r in stored), steps=tuple(r[2] for r in stored),
-    )  # fmt: skip
+        ops.Slice,
+        node,
+        [x.tensor],
+        starts=tuple(r[0] for r in stored),
+        ends=tuple(r[1] for r in stored),
+        steps=tuple(r[2] for r in stored),
+    )
     builder.set(node, View(tensor, x.permutation))
 
 
@@ -53,15 +61,15 @@ def pad(node: Node, builder: Builder) -> None:
     axes = node.integers(3, "list of axes") if node.has(3) else list(range(rank))
     mode = node.require("mode", "constant", ("constant", "reflect", "edge"), "pad with a constant")
     if len(amounts) != 2 * len(axes):
-        raise Unsupported(f"{2 * len(axes)} amounts are expected", "export the model again", f"pads = {amounts}")
+        raise UnsupportedError(f"{2 * len(axes)} amounts are expected", "export the model again", f"pads = {amounts}")
     if min(amounts, default=0) < 0:
-        raise Unsupported("negative padding is not supported", "crop with a Slice node instead", f"pads = {amounts}")
+        raise UnsupportedError(
+            "negative padding is not supported", "crop with a Slice node instead", f"pads = {amounts}"
+        )
     before, after = [0] * rank, [0] * rank
     for index, given in enumerate(axes):
         axis = x.permutation[normalized(node, given, rank, "axes")]
         before[axis], after[axis] = amounts[index], amounts[index + len(axes)]
     value = float(node.floats(2, "value of the padding").reshape(-1)[0]) if node.has(2) else 0.0
-    tensor = builder.emit(
-        ops.Pad, node, [x.tensor], before=tuple(before), after=tuple(after), mode=mode, value=value
-    )
+    tensor = builder.emit(ops.Pad, node, [x.tensor], before=tuple(before), after=tuple(after), mode=mode, value=value)
     builder.set(node, View(tensor, x.permutation))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from quantmcu.frontend.builder import Builder
 from quantmcu.frontend.node import Node, View
 from quantmcu.frontend.operators.windows import WINDOW_ATTRIBUTES, Window, read_window
-from quantmcu.frontend.registry import Unsupported, operator
+from quantmcu.frontend.registry import UnsupportedError, operator
 from quantmcu.ir import ops
 from quantmcu.ir.shapes import effective_kernel
 
@@ -16,14 +16,19 @@ def _pooled(node: Node, builder: Builder) -> tuple[str, Window, int]:
     rank = len(builder.shape(x))
     kernel = tuple(node.attribute("kernel_shape") or ())
     if len(kernel) != rank - 2:
-        raise Unsupported(f"the window does not fit an input of {list(builder.shape(x))}", "export the model again",
-                          f"kernel_shape = {list(kernel)}")
+        raise UnsupportedError(
+            f"the window does not fit an input of {list(builder.shape(x))}",
+            "export the model again",
+            f"kernel_shape = {list(kernel)}",
+        )
     tensor = builder.nhwc(node, x)
     _, height, width, _ = builder.tensors[tensor].shape
     window = read_window(node, kernel, (height, width))
     spans = effective_kernel(window.kernel, window.dilations)
     if any(pad >= span for pad, span in zip(window.all_pads, (*spans, *spans), strict=True)):
-        raise Unsupported("a window may lie wholly in the padding", "pad by less than the window", f"pads = {window.pads}")
+        raise UnsupportedError(
+            "a window may lie wholly in the padding", "pad by less than the window", f"pads = {window.pads}"
+        )
     return tensor, window, rank
 
 
@@ -35,12 +40,18 @@ def _pooled(node: Node, builder: Builder) -> tuple[str, Window, int]:
 def max_pool(node: Node, builder: Builder) -> None:
     """MaxPool -> MaxPool."""
     if len(node.outputs) > 1 and node.outputs[1]:
-        raise Unsupported("the output Indices is not supported", "use the pooled values only", node.outputs[1])
+        raise UnsupportedError("the output Indices is not supported", "use the pooled values only", node.outputs[1])
     tensor, window, rank = _pooled(node, builder)
     result = builder.emit(
-        ops.MaxPool, node, [tensor], output=0 if rank == 4 else None,
-        kernel=window.kernel, strides=window.strides, dilations=window.dilations, pads=window.all_pads,
-    )  # fmt: skip
+        ops.MaxPool,
+        node,
+        [tensor],
+        output=0 if rank == 4 else None,
+        kernel=window.kernel,
+        strides=window.strides,
+        dilations=window.dilations,
+        pads=window.all_pads,
+    )
     builder.set(node, builder.from_nhwc(node, result, rank))
 
 
@@ -53,7 +64,9 @@ def average_pool(node: Node, builder: Builder) -> None:
     """AveragePool -> AveragePool. What `ceil_mode` adds never counts, so it needs a Pad beside padding that does."""
     tensor, window, rank = _pooled(node, builder)
     if window.dilations != (1, 1):
-        raise Unsupported("dilated average pooling is not supported", "use dilations of 1", f"dilations = {window.dilations}")
+        raise UnsupportedError(
+            "dilated average pooling is not supported", "use dilations of 1", f"dilations = {window.dilations}"
+        )
     pads, counted = window.all_pads, bool(node.attribute("count_include_pad", 0))
     if counted and any(window.ceil):
         top, left, bottom, right = window.pads
@@ -62,9 +75,15 @@ def average_pool(node: Node, builder: Builder) -> None:
         )
         pads, counted = (0, 0, *window.ceil), False
     result = builder.emit(
-        ops.AveragePool, node, [tensor], output=0 if rank == 4 else None,
-        kernel=window.kernel, strides=window.strides, pads=pads, count_include_pad=counted and any(pads),
-    )  # fmt: skip
+        ops.AveragePool,
+        node,
+        [tensor],
+        output=0 if rank == 4 else None,
+        kernel=window.kernel,
+        strides=window.strides,
+        pads=pads,
+        count_include_pad=counted and any(pads),
+    )
     builder.set(node, builder.from_nhwc(node, result, rank))
 
 

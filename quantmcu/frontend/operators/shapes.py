@@ -7,7 +7,7 @@ import math
 from quantmcu.frontend.builder import Builder
 from quantmcu.frontend.node import Node
 from quantmcu.frontend.operators.axes import normalized, read_axes
-from quantmcu.frontend.registry import Unsupported, operator
+from quantmcu.frontend.registry import UnsupportedError, operator
 
 
 @operator("Reshape", attributes=("allowzero",), limits="shape constant")
@@ -18,7 +18,7 @@ def reshape(node: Node, builder: Builder) -> None:
     wanted = node.integers(1, "shape")
     keep_zero = bool(node.attribute("allowzero", 0))
     if any(size == 0 and (keep_zero or axis >= len(old)) for axis, size in enumerate(wanted)):
-        raise Unsupported("an axis would have no elements", "export the model again", f"shape = {wanted}")
+        raise UnsupportedError("an axis would have no elements", "export the model again", f"shape = {wanted}")
     shape = [old[axis] if size == 0 else size for axis, size in enumerate(wanted)]
     if -1 in shape:
         known = -math.prod(shape)
@@ -45,7 +45,9 @@ def squeeze(node: Node, builder: Builder) -> None:
     if axes is None:
         axes = [axis for axis, size in enumerate(shape) if size == 1]
     if any(shape[axis] != 1 for axis in axes):
-        raise Unsupported(f"removes an axis of {list(shape)} that is not 1", "export the model again", f"axes = {axes}")
+        raise UnsupportedError(
+            f"removes an axis of {list(shape)} that is not 1", "export the model again", f"axes = {axes}"
+        )
     builder.set(node, builder.reshaped(node, x, tuple(size for axis, size in enumerate(shape) if axis not in axes)))
 
 

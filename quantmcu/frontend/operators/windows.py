@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from quantmcu.frontend.node import Node
-from quantmcu.frontend.registry import Unsupported
+from quantmcu.frontend.registry import UnsupportedError
 from quantmcu.ir.ops import Pads, Pair
 from quantmcu.ir.shapes import effective_kernel
 
@@ -37,7 +37,7 @@ def read_window(node: Node, kernel: tuple[int, ...], size: Pair) -> Window:
     """The window of a node over a map of `size` rows and columns, `auto_pad` and `ceil_mode` resolved.
 
     Raises:
-        Unsupported: an unknown or contradictory attribute.
+        UnsupportedError: an unknown or contradictory attribute.
     """
     rank = len(kernel)
     strides = _pair(node, "strides", rank)
@@ -45,9 +45,9 @@ def read_window(node: Node, kernel: tuple[int, ...], size: Pair) -> Window:
     plane: Pair = (1, kernel[0]) if rank == 1 else (kernel[0], kernel[1])
     pads = _pads(node, rank, plane, strides, dilations, size)
     if min(*plane, *strides, *dilations) < 1:
-        raise Unsupported("kernel, strides and dilations have to be positive", "export the model again")
+        raise UnsupportedError("kernel, strides and dilations have to be positive", "export the model again")
     if min(pads) < 0:
-        raise Unsupported("negative padding is not supported", "crop with a Slice node instead", f"pads = {pads}")
+        raise UnsupportedError("negative padding is not supported", "crop with a Slice node instead", f"pads = {pads}")
     ceil = (0, 0)
     if node.attribute("ceil_mode", 0):
         spans = effective_kernel(plane, dilations)
@@ -61,7 +61,7 @@ def read_window(node: Node, kernel: tuple[int, ...], size: Pair) -> Window:
 def _pair(node: Node, name: str, rank: int) -> Pair:
     values = node.attribute(name) or [1] * rank
     if len(values) != rank:
-        raise Unsupported(f"{rank} values are expected", "export the model again", f"{name} = {list(values)}")
+        raise UnsupportedError(f"{rank} values are expected", "export the model again", f"{name} = {list(values)}")
     return (1, values[0]) if rank == 1 else (values[0], values[1])
 
 
@@ -76,12 +76,12 @@ def _pads(node: Node, rank: int, kernel: Pair, strides: Pair, dilations: Pair, s
         )
         return top, left, bottom, right
     if auto != "NOTSET":
-        raise Unsupported(
+        raise UnsupportedError(
             "only NOTSET, VALID, SAME_UPPER, SAME_LOWER supported", "give explicit pads", f"auto_pad = {auto}"
         )
     pads = list(node.attribute("pads") or [0] * 2 * rank)
     if len(pads) != 2 * rank:
-        raise Unsupported(f"{2 * rank} values are expected", "export the model again", f"pads = {pads}")
+        raise UnsupportedError(f"{2 * rank} values are expected", "export the model again", f"pads = {pads}")
     return (0, pads[0], 0, pads[1]) if rank == 1 else (pads[0], pads[1], pads[2], pads[3])
 
 
