@@ -18,7 +18,7 @@ from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.select import Selection, select_kernels
 from quantmcu.data import Dataset, InputSpec, input_specs, load_preprocess, open_dataset
 from quantmcu.data.open import Source
-from quantmcu.errors import UsageError
+from quantmcu.errors import ToolError, UsageError
 from quantmcu.export import export_onnx
 from quantmcu.frontend import load_onnx
 from quantmcu.ir import Graph
@@ -32,7 +32,6 @@ from quantmcu.program.program import Program
 from quantmcu.program.serialize import save_program
 from quantmcu.progress import Progress, SilentProgress, StageClock
 from quantmcu.quant import calibrate, quantize
-from quantmcu.report import write_report
 from quantmcu.result_data import describe
 from quantmcu.results import FILE, Result
 from quantmcu.targets import Board, load_board
@@ -128,7 +127,6 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
         digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
         result = Result(folder, describe(request.model.name, digest, board, budget, network, dataset, clock, built))
         result.save()
-        write_report(result)
     return Result.load(out)
 
 
@@ -207,7 +205,11 @@ def _check_replaceable(out: Path) -> None:
 
 @contextmanager
 def _replacing(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that takes its place when all went well, and vanishes otherwise."""
+    """A temporary folder beside `out` that takes its place when all went well, and vanishes otherwise.
+
+    Raises:
+        ToolError: the disk is full, or the folder can't be written.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
@@ -223,5 +225,11 @@ def _replacing(out: Path) -> Iterator[Path]:
         temporary.replace(out)
         if old is not None:
             shutil.rmtree(old)
+    except OSError as error:
+        raise ToolError(
+            f"can't write the result: {error.strerror}",
+            str(out),
+            hint="free some space or give another --out; nothing was left behind",
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import quantmcu
-from quantmcu.build import BuildResult, size_report
+from quantmcu.build import BuildResult
 from quantmcu.data import Dataset
 from quantmcu.ir.macs import graph_macs, graph_parameters
 from quantmcu.memory.budget import Budget

@@ -13,7 +13,7 @@ import numpy as np
 from quantmcu.codegen.identifiers import c_identifiers
 from quantmcu.codegen.kernel import Argument, Call, Constant, FieldValue, Input, LoweredStep, Output, Reference, Scratch
 from quantmcu.codegen.select import Selection
-from quantmcu.codegen.templates import environment
+from quantmcu.codegen.templates import c_comment, environment
 from quantmcu.memory.planner import MemoryPlan, Placement
 from quantmcu.program.macs import step_macs
 from quantmcu.program.program import Program, Value
@@ -146,7 +146,7 @@ class _Emitter:
 
     def _map(self, value: Value) -> MapText:
         shape = "x".join(str(size) for size in value.shape)
-        comment = _comment(f"{shape}, {value.bits} bit: {value.name}")
+        comment = c_comment(f"{shape}, {value.bits} bit: {value.name}")
         return MapText(self.map_macros[value.name], self._address(self.places[value.name]), comment)
 
     def _scratch_map(self, index: int) -> MapText:
@@ -186,7 +186,7 @@ class _Emitter:
         title = f"{step.name}: {type(step).__name__} {sources} -> {target}"
         title += f", {macs} MACs" if macs else ""
         calls = tuple(self._call(index, call) for call in self.lowered[index].calls)
-        return StepText(self.step_ids[step.name], step.name, _comment(f"{title}, kernel {kernel.name}"), calls)
+        return StepText(self.step_ids[step.name], step.name, c_comment(f"{title}, kernel {kernel.name}"), calls)
 
     def _call(self, index: int, call: Call) -> CallText:
         prefix = self.step_ids[self.program.steps[index].name]
@@ -216,11 +216,6 @@ class _Emitter:
         return PortText(
             name, self._value_pointer(name), value.nbytes, value.bits, value.shape, f"{text}f", zero_point, note
         )
-
-
-def _comment(text: str) -> str:
-    """`text` such that it can't end a C comment, whatever the model's names are."""
-    return text.replace("*/", "* /").replace("/*", "/ *").replace("\n", " ")
 
 
 def _field(prefix: str, value: FieldValue) -> str:

@@ -21,6 +21,7 @@ def environment() -> Environment:
         autoescape=False,
     )
     templates.filters["c_string"] = c_string
+    templates.filters["c_comment"] = c_comment
     return templates
 
 
@@ -29,3 +30,8 @@ def c_string(text: str) -> str:
     escapes = {'"': '\\"', "\\": "\\\\", "?": "\\?"}  # "\?" keeps trigraphs away
     printable = (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}" for byte in text.encode())
     return "".join(escapes.get(character, character) for character in printable)
+
+
+def c_comment(text: str) -> str:
+    """`text` such that it can't end or nest a C comment, whatever the model's names are."""
+    return text.replace("*/", "* /").replace("/*", "/ *").replace("\n", " ")
