@@ -50,13 +50,13 @@ class QuantmcuPlatform(PlatformBase):
                 f"quantmcu: neither {toolchains.GCC} nor zig is installed (pip install ziglang): "
                 "asking PlatformIO's registry for a compiler"
             )
-        self._provide_scons()
         super().configure_default_packages(options, targets)
+        self._provide_scons()
         self._choose_uploader(options, targets)
 
     def _choose_uploader(self, options, targets):
         """Only the tool that the upload needs: the base class makes every uploader mandatory."""
-        protocol = options.get("upload_protocol")
+        protocol = os.environ.get("QUANTMCU_UPLOAD_PROTOCOL") or options.get("upload_protocol")
         if not protocol and options.get("board"):
             protocol = self.board_config(options["board"]).get("upload.protocol", "")
         installed = {

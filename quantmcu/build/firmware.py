@@ -11,11 +11,13 @@ from pathlib import Path
 from quantmcu.build.failures import build_failure, upload_failure
 from quantmcu.build.pio import platformio_environment, run_platformio
 from quantmcu.build.toolchain import Toolchain, require_compiler
-from quantmcu.errors import ToolError
+from quantmcu.build.uploader import require_uploader
+from quantmcu.errors import ToolError, UsageError
 from quantmcu.progress import Progress, SilentProgress
 from quantmcu.targets import Board
 
 _VARIABLE = "QUANTMCU_TOOLCHAIN"
+_FIRMWARE = ("firmware.elf", "firmware.bin")
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def build_project(
             compiled += 1
             progress.advance(compiled, sources)
 
+    _remove_work(out)
     start = time.perf_counter()
     run = run_platformio(
         out,
@@ -78,8 +81,9 @@ def build_project(
     if run.status != 0:
         raise build_failure(run, board)
     built = out / ".pio" / "build" / board.id
-    elf, binary = (_copy(built / name, out / name) for name in ("firmware.elf", "firmware.bin"))
+    elf, binary = (_copy(built / name, out / name) for name in _FIRMWARE)
     facts = json.loads((built / "compiler.json").read_text(encoding="utf-8"))
+    _remove_work(out)
     return BuildResult(elf, binary, Toolchain(facts["kind"], "", facts["version"]).name, tuple(facts["flags"]), seconds)
 
 
@@ -89,36 +93,48 @@ def flash_project(
     *,
     protocol: str | None = None,
     port: str | None = None,
-    toolchain: str = "auto",
     progress: Progress | None = None,
 ) -> None:
-    """Runs `pio run -t upload` in the project `out`: builds what is out of date and flashes it.
+    """Flashes the firmware.elf or .bin of the project `out`, these very files, by `pio run -t nobuild -t upload`.
 
     Args:
-        out: a folder written by `write_project`.
-        board: the board it was written for.
-        protocol: one of the manifest's `upload.protocols`; None: its default, or that of platformio.ini.
+        out: a folder that `build_project` has built.
+        board: the board it was built for.
+        protocol: one of the manifest's `upload.protocols`; None: its default.
         port: serial port or disk, for the protocols that use one; None: looked for.
-        toolchain: as for `build_project`.
         progress: told what happens.
 
     Raises:
+        UsageError: nothing is built there, or the board has no such protocol.
         ToolError: no board or probe found, no upload tool, verification failed.
-        UsageError: the board has no such protocol, or is only emulated.
     """
     out = out.absolute()
-    progress = progress or SilentProgress()
-    compiler = require_compiler(toolchain)
-    variables = {_VARIABLE: compiler.path if compiler else "registry"}
-    if protocol is not None:
-        variables["QUANTMCU_UPLOAD_PROTOCOL"] = protocol
-    arguments = ["-e", board.id, "-t", "upload", *(["--upload-port", port] if port else [])]
-    progress.stage("flash")
+    protocols = board.manifest["upload"]["protocols"]
+    protocol = protocol or board.manifest["upload"]["protocol"]
+    if board.qemu_machine is not None:
+        raise UsageError("this board exists only in emulators", board.id, hint="quantmcu measure --on emulator runs it")
+    if protocol not in protocols:
+        raise UsageError(f"unknown upload protocol {protocol!r}", board.id, f"the board has {', '.join(protocols)}")
+    missing = [name for name in _FIRMWARE if not (out / name).is_file()]
+    if missing:
+        raise UsageError(f"no {missing[0]} here", str(out), hint="compile without --no-build first")
+    require_uploader(protocol)
+    _remove_work(out)
+    (progress or SilentProgress()).stage("flash")
     run = run_platformio(
-        out, arguments, environment=platformio_environment(variables), log_name=f"{out.name.strip('.')}-upload"
+        out,
+        ["-e", board.id, "-t", "nobuild", "-t", "upload", *(["--upload-port", port] if port else [])],
+        environment=platformio_environment({"QUANTMCU_UPLOAD_PROTOCOL": protocol}),
+        log_name=f"{out.name.strip('.')}-upload",
     )
     if run.status != 0:
         raise upload_failure(run, board)
+    _remove_work(out)
+
+
+def _remove_work(out: Path) -> None:
+    """PlatformIO's working folder holds absolute paths: the project must build wherever it is moved or copied."""
+    shutil.rmtree(out / ".pio", ignore_errors=True)
 
 
 def _copy(source: Path, target: Path) -> Path:

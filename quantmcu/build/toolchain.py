@@ -101,7 +101,12 @@ def require_compiler(choice: str = "auto") -> Toolchain | None:
 
 def registry_toolchain_installed() -> bool:
     """Whether PlatformIO's GCC lies in our PlatformIO folder."""
-    return any((cache_folder() / "platformio" / "packages").glob(f"{_REGISTRY_PACKAGE}*"))
+    return platformio_package_installed(_REGISTRY_PACKAGE)
+
+
+def platformio_package_installed(name: str) -> bool:
+    """Whether PlatformIO has put its package `name` into our PlatformIO folder."""
+    return any((cache_folder() / "platformio" / "packages").glob(f"{name}*"))
 
 
 def registry_reachable(seconds: float = 3.0) -> bool:

@@ -67,12 +67,15 @@ def write_facts(env):
 
 env.Append(BUILDERS={"FlashImage": Builder(action=env.VerboseAction(write_binary, "Building $TARGET"), suffix=".bin")})
 
-program = env.BuildProgram()
-env.Depends(program, env.subst("$PROJECT_DIR/$LDSCRIPT_PATH"))
-write_facts(env)
-firmware = env.FlashImage("$BUILD_DIR/firmware", program)
+if "nobuild" in COMMAND_LINE_TARGETS:  # the firmware that lies beside platformio.ini, as it is
+    program, firmware = env.File("$PROJECT_DIR/firmware.elf"), env.File("$PROJECT_DIR/firmware.bin")
+    AlwaysBuild(env.Alias("nobuild", firmware))
+else:
+    program = env.BuildProgram()
+    env.Depends(program, env.subst("$PROJECT_DIR/$LDSCRIPT_PATH"))
+    write_facts(env)
+    firmware = env.FlashImage("$BUILD_DIR/firmware", program)
+    AlwaysBuild(env.Alias("buildprog", firmware, firmware))
 Default([program, firmware])
-AlwaysBuild(env.Alias("nobuild", firmware))
-AlwaysBuild(env.Alias("buildprog", firmware, firmware))
 
 upload.add_target(env, board, program, firmware)

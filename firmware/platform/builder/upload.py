@@ -1,13 +1,16 @@
 """The `upload` target: flashing by the board's probe, boot loader or disk."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
 
+VARIABLE = "QUANTMCU_UPLOAD_PROTOCOL"  # overrides platformio.ini
+
 
 def add_target(env, board, program, firmware):
-    """Defines `pio run -t upload` for the protocol chosen in platformio.ini or, by default, in the manifest."""
-    protocol = env.subst("$UPLOAD_PROTOCOL") or board.get("upload.protocol")
+    """Defines `pio run -t upload`; PlatformIO takes the protocol from platformio.ini, else from the manifest."""
+    protocol = os.environ.get(VARIABLE) or env.subst("$UPLOAD_PROTOCOL")
     if protocol in ("stlink", "cmsis-dap", "pyocd"):
         env.Replace(UPLOADCMD=_probe_command(env, board, protocol))
         source, actions = program, [env.VerboseAction("$UPLOADCMD", "Uploading $SOURCE")]
@@ -35,7 +38,8 @@ def _probe_command(env, board, protocol):
     package = platform.get_package_dir("tool-openocd")
     if protocol != "pyocd" and (package or shutil.which("openocd")):
         scripts = ["-s", str(Path(package) / "openocd" / "scripts")] if package else []
-        command = ["openocd", *scripts, *platform.openocd_arguments(board, protocol), "-c", "program {$SOURCE} verify reset exit"]
+        program = ["-c", "program {$SOURCE} verify reset exit"]
+        command = ["openocd", *scripts, *platform.openocd_arguments(board, protocol), *program]
     else:
         command = [sys.executable, "-m", "pyocd", "load", "--target", board.get("debug.pyocd_target"), "$SOURCE"]
     return " ".join(f'"{word}"' for word in command)

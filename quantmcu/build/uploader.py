@@ -1,0 +1,70 @@
+"""Checks that the tool that flashes is there before PlatformIO looks for it: without its registry that takes a minute."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from dataclasses import dataclass
+
+from quantmcu.build.toolchain import platformio_package_installed, registry_reachable
+from quantmcu.errors import ToolError
+
+
+@dataclass(frozen=True)
+class _Uploader:
+    """What can flash with a protocol: programs on PATH, a Python package, PlatformIO's package; any one is enough."""
+
+    program: str | None
+    module: str | None
+    package: str | None
+    hint: str
+
+
+_PYOCD_HINT = "`pip install pyocd` installs one without root rights; or install OpenOCD (Debian, Ubuntu: apt install openocd)"
+_UPLOADERS = {
+    "stlink": _Uploader("openocd", "pyocd", "tool-openocd", _PYOCD_HINT),
+    "cmsis-dap": _Uploader("openocd", "pyocd", "tool-openocd", _PYOCD_HINT),
+    "pyocd": _Uploader(None, "pyocd", None, "`pip install pyocd`"),
+    "sam-ba": _Uploader("bossac", None, "tool-bossac-nordicnrf52", "install Arduino's bossac 1.9 and put it on PATH"),
+}
+
+
+def installed_uploader(protocol: str) -> str | None:
+    """What would flash with `protocol`: a path, `python -m ...` or a package; None where nothing is installed.
+
+    `mbed` and `custom` need no tool: the one copies a file, the other is the user's.
+    """
+    uploader = _UPLOADERS.get(protocol)
+    if uploader is None:
+        return protocol
+    if uploader.program and (path := shutil.which(uploader.program)):
+        return path
+    if uploader.package and platformio_package_installed(uploader.package):
+        return uploader.package
+    if uploader.module and importlib.util.find_spec(uploader.module):
+        return f"python -m {uploader.module}"
+    return None
+
+
+def require_uploader(protocol: str) -> None:
+    """Returns when a tool is there or PlatformIO can download it.
+
+    Raises:
+        ToolError: neither; names what was looked for.
+    """
+    if installed_uploader(protocol) is not None:
+        return
+    uploader = _UPLOADERS[protocol]
+    if uploader.package and registry_reachable():
+        return
+    looked = [
+        f"{uploader.program} on PATH" if uploader.program else "",
+        f"the Python package {uploader.module}" if uploader.module else "",
+        f"PlatformIO's {uploader.package} (its registry does not answer)" if uploader.package else "",
+    ]
+    raise ToolError(
+        "no tool to flash the board",
+        where=f"upload protocol {protocol}",
+        why=f"looked for {', '.join(text for text in looked if text)}",
+        hint=uploader.hint,
+    )
