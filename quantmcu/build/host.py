@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 from numpy.typing import NDArray
 
 from quantmcu.build.host_compiler import (
+    SANITIZE,
     HostCompiler,
     find_host_compiler,
     find_sanitizing_compiler,
@@ -79,6 +83,7 @@ class HostModel:
             source = _written(files, work)
             library = work / ("model.dll" if sys.platform == "win32" else "model.so")
             compiler.compile(c_files(source), [source], library, [optimize, "-shared", "-fPIC"])
+            self._path = library
             self._library = _load(library)
             self._info = self._read_info(f"host ({compiler.name} {optimize})")
         except BaseException:
@@ -144,17 +149,17 @@ class HostModel:
             outputs.append(info.unpack(ctypes.string_at(tensor.data, info.byte_count)))
         return outputs
 
-    def memory(self, symbol: str, size: int) -> NDArray[np.uint8]:
-        """Bytes of a C object with external linkage, such as an arena: a view, for reading and writing, shape [size].
+    def memory(self, symbol: str) -> NDArray[np.uint8]:
+        """Bytes of a static C object, such as an arena: a view, for reading and writing. On ELF systems (Linux) only.
 
         Raises:
-            UsageError: the library has no such symbol.
+            UsageError: the network has no such object.
+            ToolError: the library is no ELF file.
         """
-        try:
-            array = (ctypes.c_uint8 * size).in_dll(self._library, symbol)
-        except ValueError as error:
-            raise UsageError("the compiled network has no such symbol", symbol, str(error)) from error
-        return np.ctypeslib.as_array(array)
+        offset, size = _object_place(self._path, symbol)
+        model_offset, _ = _object_place(self._path, "quantmcu_model_info")
+        address = ctypes.addressof(self._model) - model_offset + offset
+        return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
 
     def _read_info(self, runner: str) -> RunnerInfo:
         library = self._library
@@ -193,9 +198,9 @@ class SanitizedModel:
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="quantmcu-sanitized-", ignore_cleanup_errors=True)
         try:
-            compiler, sanitize = find_sanitizing_compiler()
+            compiler = find_sanitizing_compiler()
             work = Path(self._temporary.name)
-            program = build_native_harness(files, work, compiler, [optimize, *sanitize])
+            program = build_native_harness(files, work, compiler, [optimize, *SANITIZE])
             where = f"host ({compiler.name} {optimize}, sanitizers)"
             transport = ProcessTransport([str(program)], sanitizer_environment())
             self._session = DeviceSession(transport, where, run_timeout=run_timeout)
@@ -266,6 +271,19 @@ def _load(library: Path) -> ctypes.CDLL:
         return ctypes.CDLL(str(library))
     except OSError as error:
         raise ToolError("the compiled network cannot be loaded", library.name, str(error)) from error
+
+
+def _object_place(library: Path, symbol: str) -> tuple[int, int]:
+    """Address, as linked, and size of a C object."""
+    try:
+        with library.open("rb") as stream:
+            table = ELFFile(stream).get_section_by_name(".symtab")
+            found = table.get_symbol_by_name(symbol) if isinstance(table, SymbolTableSection) else None
+    except ELFError as error:
+        raise ToolError("memory can be looked at on ELF systems only", library.name, str(error)) from error
+    if not found:
+        raise UsageError("the compiled network has no such object", symbol)
+    return int(found[0]["st_value"]), int(found[0]["st_size"])
 
 
 def _info(tensor: _Tensor, runner: str) -> TensorInfo:

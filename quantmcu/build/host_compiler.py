@@ -18,22 +18,12 @@ from quantmcu.errors import ToolError
 LANGUAGE = ("-std=c11", "-Wall", "-Wextra")
 DIAGNOSTICS_KEPT = 4000
 
-#: `-fsanitize-sections`: GCC leaves objects in sections of their own, as the arenas are, unwatched otherwise.
-SANITIZE_FLAGS = (
-    ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g"),
-    (
-        "-fsanitize=address,undefined",
-        "-fno-sanitize-recover=all",
-        "-fno-omit-frame-pointer",
-        "-g",
-        "-fsanitize-sections=.arena.*",
-    ),
-)
+SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g")
 
-#: Writes behind an array in an arena section, through a pointer, since UndefinedBehaviorSanitizer sees an index
+#: Writes behind a static array, through a pointer, since UndefinedBehaviorSanitizer sees an index
 #: itself: a working AddressSanitizer stops it.
 OVERRUN = """
-__attribute__((section(".arena.probe"))) unsigned char arena[16];
+static unsigned char arena[16];
 int main(int count, char **values) { unsigned char *p = arena; (void)values; p[15 + count] = 1; return arena[0]; }
 """
 #: Overflows an int: a working UndefinedBehaviorSanitizer stops it.
@@ -107,18 +97,17 @@ def sanitizer_environment() -> dict[str, str]:
     return {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
 
 
-def find_sanitizing_compiler() -> tuple[HostCompiler, tuple[str, ...]]:
-    """The first compiler whose sanitizers catch a planted overrun and a planted overflow, and its flags.
+def find_sanitizing_compiler() -> HostCompiler:
+    """The first compiler whose sanitizers (SANITIZE) catch a planted overrun and a planted overflow.
 
     Raises:
         ToolError: there is none.
     """
     tried = []
     for compiler in host_compilers():
-        for flags in reversed(SANITIZE_FLAGS):
-            problem = _sanitizer_problem(compiler, flags)
-            if not problem:
-                return compiler, flags
+        problem = _sanitizer_problem(compiler)
+        if not problem:
+            return compiler
         tried.append(f"{compiler.name}: {problem}")
     raise ToolError(
         "no C compiler here has working sanitizers",
@@ -128,15 +117,15 @@ def find_sanitizing_compiler() -> tuple[HostCompiler, tuple[str, ...]]:
 
 
 @cache
-def _sanitizer_problem(compiler: HostCompiler, flags: tuple[str, ...]) -> str:
-    """Why these flags don't do their work with this compiler; empty when they do."""
+def _sanitizer_problem(compiler: HostCompiler) -> str:
+    """Why this compiler's sanitizers don't do their work; empty when they do."""
     with tempfile.TemporaryDirectory(prefix="quantmcu-sanitizer-") as folder:
         for planted, report in ((OVERRUN, "AddressSanitizer"), (OVERFLOW, "runtime error")):
             source = Path(folder) / "planted.c"
             program = Path(folder) / "planted"
             source.write_text(planted)
             try:
-                compiler.compile([source], [], program, flags)
+                compiler.compile([source], [], program, SANITIZE)
             except ToolError as error:
                 return error.why.splitlines()[0] if error.why else error.what
             done = subprocess.run(

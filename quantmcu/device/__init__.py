@@ -1,7 +1,7 @@
 """Devices that run QuantMCU firmware: ports, the serial protocol, sessions."""
 
 from quantmcu.device.fault import FaultRecord
-from quantmcu.device.ports import Port, UsbId, find_port, list_serial_ports
+from quantmcu.device.ports import Port, find_port, list_serial_ports
 from quantmcu.device.protocol import Counters, Identity, Marks
 from quantmcu.device.session import DeviceSession
 from quantmcu.device.times import Profile, RunTimes
@@ -19,7 +19,6 @@ __all__ = [
     "RunTimes",
     "SerialTransport",
     "Transport",
-    "UsbId",
     "find_port",
     "list_serial_ports",
 ]

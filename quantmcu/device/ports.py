@@ -11,22 +11,7 @@ from pathlib import Path
 from serial.tools import list_ports
 
 from quantmcu.errors import ToolError
-
-
-@dataclass(frozen=True)
-class UsbId:
-    """Vendor and product of a USB device."""
-
-    vendor: int
-    product: int
-
-    @classmethod
-    def from_manifest(cls, entry: dict[str, str]) -> UsbId:
-        """From a board manifest's {"vid": "0x0483", "pid": "0x374b"}."""
-        return cls(int(entry["vid"], 16), int(entry["pid"], 16))
-
-    def __str__(self) -> str:
-        return f"{self.vendor:04x}:{self.product:04x}"
+from quantmcu.targets import Board, UsbId
 
 
 @dataclass(frozen=True)
@@ -44,7 +29,7 @@ class Port:
     serial_number: str
 
     def __str__(self) -> str:
-        usb = f", USB {self.usb}" if self.usb else ""
+        usb = f", USB {_usb_text(self.usb)}" if self.usb else ""
         number = f", serial number {self.serial_number}" if self.serial_number else ""
         return f"{self.device} ({self.description}{usb}{number})"
 
@@ -63,14 +48,14 @@ def list_serial_ports() -> list[Port]:
     return sorted(ports, key=lambda port: port.device)
 
 
-def find_port(board: str, usb_ids: Sequence[UsbId], wanted: str | None = None) -> str:
+def find_port(board: Board, wanted: str | None = None) -> str:
     """The port to open: `wanted` where the user named one, else the only port with one of the board's USB ids.
 
     Raises:
         ToolError: no such board is connected, several are, or the port may not be opened by this user.
     """
-    device = wanted if wanted is not None else _only_match(board, usb_ids).device
-    check_permission(device, usb_ids)
+    device = wanted if wanted is not None else _only_match(board).device
+    check_permission(device, board.usb)
     return device
 
 
@@ -89,22 +74,26 @@ def check_permission(device: str, usb_ids: Sequence[UsbId] = ()) -> None:
         raise ToolError("no permission to open the port", device, why, _udev_hint(usb_ids))
 
 
-def _only_match(board: str, usb_ids: Sequence[UsbId]) -> Port:
+def _only_match(board: Board) -> Port:
     ports = list_serial_ports()
-    matches = [port for port in ports if port.usb in usb_ids]
+    matches = [port for port in ports if port.usb in board.usb]
     if len(matches) == 1:
         return matches[0]
-    known = ", ".join(str(usb) for usb in usb_ids) or "none known"
+    known = ", ".join(map(_usb_text, board.usb)) or "none known"
     if not matches:
         raise ToolError(
             "no such board is connected",
-            board,
+            board.id,
             f"its USB ids are {known}; connected are: {_listing(ports)}",
             "plug it in with a data cable, or name its port with --port; `--on emulator` needs no board",
         )
     raise ToolError(
-        f"{len(matches)} boards fit", board, f"connected are: {_listing(matches)}", "choose one with --port"
+        f"{len(matches)} boards fit", board.id, f"connected are: {_listing(matches)}", "choose one with --port"
     )
+
+
+def _usb_text(usb: UsbId) -> str:
+    return f"{usb.vid:04x}:{usb.pid:04x}"
 
 
 def _listing(ports: Sequence[Port]) -> str:
@@ -115,7 +104,7 @@ def _udev_hint(usb_ids: Sequence[UsbId]) -> str:
     if not sys.platform.startswith("linux"):
         return "close other programs that use it"
     rules = "\n".join(
-        f'        SUBSYSTEM=="tty", ATTRS{{idVendor}}=="{usb.vendor:04x}", ATTRS{{idProduct}}=="{usb.product:04x}", '
+        f'        SUBSYSTEM=="tty", ATTRS{{idVendor}}=="{usb.vid:04x}", ATTRS{{idProduct}}=="{usb.pid:04x}", '
         'MODE="0660", TAG+="uaccess"'
         for usb in usb_ids
     )

@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 
 from quantmcu.device.fault import FaultRecord
 from quantmcu.device.line import Line, RefusedError, RestartedError, SilentError
+from quantmcu.device.ports import find_port
 from quantmcu.device.protocol import (
     CHUNK_BYTES,
     PROFILE_STEPS,
@@ -33,6 +34,7 @@ from quantmcu.device.times import Profile, RunTimes
 from quantmcu.device.transport import SerialTransport, Transport
 from quantmcu.errors import ToolError, UsageError
 from quantmcu.runner import Codes, RunnerInfo, TensorInfo, pack_inputs
+from quantmcu.targets import Board
 
 T = TypeVar("T")
 
@@ -83,6 +85,16 @@ class DeviceSession:
             ToolError: the port cannot be opened.
         """
         return cls(SerialTransport(port, baud), port, expected_sha256)
+
+    @classmethod
+    def open_board(cls, board: Board, port: str | None = None, expected_sha256: str | None = None) -> Self:
+        """A session with a board on the port that the user names, else on the one that it is found at.
+
+        Raises:
+            ToolError: no such board, several, no permission, or the port cannot be opened.
+        """
+        found = find_port(board, port)
+        return cls(SerialTransport(found, board.console.baud), f"{board.id} on {found}", expected_sha256)
 
     def close(self) -> None:
         """Closes the line."""

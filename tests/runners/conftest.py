@@ -10,7 +10,7 @@ import fake_network
 import pytest
 
 from quantmcu.build.host import build_native_harness
-from quantmcu.build.host_compiler import find_host_compiler, find_sanitizing_compiler
+from quantmcu.build.host_compiler import SANITIZE, find_host_compiler, find_sanitizing_compiler
 from quantmcu.device import DeviceSession
 from quantmcu.errors import ToolError
 
@@ -25,7 +25,7 @@ TALL = 300  # pixels rows: inputs and outputs of several chunks
 
 def _harness(folder: Path, height: int) -> Path:
     try:
-        compiler, sanitize = find_sanitizing_compiler()
+        compiler, sanitize = find_sanitizing_compiler(), SANITIZE
     except ToolError:
         compiler, sanitize = find_host_compiler(), ()
     return build_native_harness(fake_network.files(height), folder, compiler, [*STRICT, *sanitize])

@@ -44,7 +44,8 @@ def test_infers(model):
 def test_step_by_step_with_a_look_into_the_arena(model):
     inputs = fake_network.random_inputs(1)
     model.load_inputs(inputs)
-    arena = model.memory("arena", model.arena_bytes)
+    arena = model.memory("arena")
+    assert arena.size == model.arena_bytes
     assert arena.tobytes() == inputs[0].tobytes()
     model.run_step(0)
     assert arena.tobytes() == fake_network.expected(inputs)[0].tobytes()
@@ -53,8 +54,8 @@ def test_step_by_step_with_a_look_into_the_arena(model):
     assert model.read_outputs()[2] == 6000
     with pytest.raises(UsageError, match="no such step\n  why:  the network has 2 steps"):
         model.run_step(2)
-    with pytest.raises(UsageError, match="the compiled network has no such symbol"):
-        model.memory("nothing", 1)
+    with pytest.raises(UsageError, match="the compiled network has no such object"):
+        model.memory("nothing")
 
 
 def test_two_models_do_not_share_their_buffers(model):
@@ -122,7 +123,7 @@ def test_sanitized_inference():
         for seed in range(5):
             inputs = fake_network.random_inputs(seed)
             assert fake_network.same(model.infer(inputs), fake_network.expected(inputs))
-        # behind the end of an array in an arena section
+        # behind the end of an arena
         with pytest.raises(ToolError, match=r"AddressSanitizer: global-buffer-overflow"):
             model.infer(fake_network.misbehaving_inputs(fake_network.ARENA))
         with pytest.raises(ToolError, match="ended in the middle"):

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pytest
 from serial.tools import list_ports
 
-from quantmcu.device import DeviceSession, UsbId, find_port, list_serial_ports
+from quantmcu.device import DeviceSession, find_port, list_serial_ports
 from quantmcu.errors import ToolError
+from quantmcu.targets import load_board
 
-STLINK = UsbId.from_manifest({"vid": "0x0483", "pid": "0x374b"})
+BOARD = load_board("nucleo-f767")
 
 
 def plug(monkeypatch, *ports):
@@ -22,14 +23,14 @@ def plug(monkeypatch, *ports):
 
 def test_the_only_board_is_found(monkeypatch):
     plug(monkeypatch, ("/dev/null", 0x0483, 0x374B, "A1"), ("/dev/ttyS0", None, None, None))
-    assert find_port("nucleo-f767", [STLINK]) == "/dev/null"
+    assert find_port(BOARD) == "/dev/null"
     assert str(list_serial_ports()[0]) == "/dev/null (STM32 STLink, USB 0483:374b, serial number A1)"
 
 
 def test_no_board(monkeypatch):
     plug(monkeypatch, ("/dev/ttyUSB7", 0x1A86, 0x7523, ""))
     with pytest.raises(ToolError) as caught:
-        find_port("nucleo-f767", [STLINK])
+        find_port(BOARD)
     assert str(caught.value) == (
         "nucleo-f767: no such board is connected\n"
         "  why:  its USB ids are 0483:374b; connected are: /dev/ttyUSB7 (STM32 STLink, USB 1a86:7523)\n"
@@ -37,7 +38,7 @@ def test_no_board(monkeypatch):
     )
     plug(monkeypatch)
     with pytest.raises(ToolError, match="connected are: no serial ports at all"):
-        find_port("nucleo-f767", [STLINK])
+        find_port(BOARD)
 
 
 def test_several_boards(monkeypatch):
@@ -45,9 +46,9 @@ def test_several_boards(monkeypatch):
     with pytest.raises(
         ToolError, match=r"2 boards fit\n.*/dev/ttyACM0 .*A1.*/dev/ttyACM1 .*B2.*\n  hint: choose one with --port"
     ):
-        find_port("nucleo-f767", [STLINK])
-    assert find_port("nucleo-f767", [STLINK], wanted="/dev/null") == "/dev/null"
-    assert find_port("nucleo-f767", [STLINK], wanted="socket://localhost:4321") == "socket://localhost:4321"
+        find_port(BOARD)
+    assert find_port(BOARD, wanted="/dev/null") == "/dev/null"
+    assert find_port(BOARD, wanted="socket://localhost:4321") == "socket://localhost:4321"
 
 
 def test_no_permission(monkeypatch):
@@ -55,7 +56,7 @@ def test_no_permission(monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     monkeypatch.setattr("sys.platform", "linux")
     with pytest.raises(ToolError) as caught:
-        find_port("nucleo-f767", [STLINK])
+        find_port(BOARD)
     assert str(caught.value) == (
         "/dev/null: no permission to open the port\n"
         "  why:  it belongs to another user or group\n"
@@ -69,7 +70,7 @@ def test_no_permission(monkeypatch):
 def test_a_port_that_is_not_there(monkeypatch):
     plug(monkeypatch)
     with pytest.raises(ToolError, match="/dev/no-such-port: there is no such port"):
-        find_port("nucleo-f767", [STLINK], wanted="/dev/no-such-port")
+        find_port(BOARD, wanted="/dev/no-such-port")
     with pytest.raises(ToolError, match="/dev/no-such-port: the serial port cannot be opened"):
         DeviceSession.open_port("/dev/no-such-port")
 

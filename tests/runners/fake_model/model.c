@@ -16,7 +16,7 @@
 enum { PIXELS = 3 * FAKE_HEIGHT, CHANNELS = 5, Y_PIXEL_BYTES = 3, T_PIXEL_BYTES = 2 };
 enum { FAULT_WRITE = 1, FAULT_OVERFLOW = 2, FAULT_ENDLESS = 3, FAULT_ARENA = 4, FAULT_SLOW = 5 };
 
-__attribute__((section(".arena.test"), aligned(8))) uint8_t arena[PIXELS * CHANNELS];
+static _Alignas(8) uint8_t arena[PIXELS * CHANNELS];
 static uint8_t y[PIXELS * Y_PIXEL_BYTES];
 static uint8_t t[PIXELS * T_PIXEL_BYTES];
 static int32_t total;
