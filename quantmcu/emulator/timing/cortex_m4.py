@@ -136,7 +136,7 @@ def _is_indirect(branch: Instruction) -> bool:
 
 
 def cortex_m3() -> CortexM4:
-    """Cortex-M3: the same pipeline with a slower multiplier (Cortex-M3 TRM, DDI 0337, table 3-1; SMULL takes 3 to 5)."""
+    """Cortex-M3: the same pipeline, a slower multiplier (Cortex-M3 TRM, DDI 0337, table 3-1; SMULL: 3 to 5)."""
     return CortexM4(name="cortex-m3", scale=1.0, accumulate_cycles=2, long_multiply_cycles=4)
 
 

@@ -1,7 +1,7 @@
 """Machine code of a basic block -> `Instruction`s, by capstone.
 
-capstone 5.0.9's `regs_access()` leaves out sources of USAT, USAT16, PKHBT, PKHTB and UXTAB; sources of DSP
-instructions and multiplications are therefore taken from the operands.
+capstone 5.0.9's `regs_access()` leaves out sources of USAT, USAT16, PKHBT, PKHTB and UXTAB, and the lists of VLDM and
+VSTM; sources of DSP instructions and multiplications are therefore taken from the operands.
 """
 
 from __future__ import annotations
@@ -119,14 +119,17 @@ def _kind(found: Any, name: str) -> Kind:
     return _floating_point_kind(name) if name.startswith("v") else _integer_kind(name)
 
 
-def _transfers(kind: Kind, name: str, operands: list[Any], reads: frozenset[str], writes: frozenset[str]) -> int:
+def _fp_list(operands: list[Any]) -> frozenset[str]:
+    """The floating-point registers of VLDM, VSTM, VPUSH or VPOP."""
+    return frozenset(r for r in _registers(operands) if r.startswith("s"))
+
+
+def _transfers(kind: Kind, name: str, operands: list[Any]) -> int:
     """Words moved, or 1 where that does not matter."""
     if kind in (Kind.FP_LOAD, Kind.FP_STORE):
         return len(_register(operands[0].reg))
-    if kind is Kind.FP_LOAD_MULTIPLE:
-        return sum(1 for r in writes if r.startswith("s"))
-    if kind is Kind.FP_STORE_MULTIPLE:
-        return sum(1 for r in reads if r.startswith("s"))
+    if kind in (Kind.FP_LOAD_MULTIPLE, Kind.FP_STORE_MULTIPLE):
+        return len(_fp_list(operands))
     if kind is Kind.FP_MOVE:
         return max(1, sum(1 for o in operands if o.type == arm.ARM_OP_REG) // 2)
     if kind in (Kind.LOAD_MULTIPLE, Kind.STORE_MULTIPLE):
@@ -181,6 +184,11 @@ def _convert(found: Any) -> Instruction:
     if kind is Kind.DSP or (kind is Kind.MULTIPLY and not accumulators):
         reads |= _registers(operands[1:]) - (writes if kind is Kind.MULTIPLY else frozenset())
 
+    if kind is Kind.FP_LOAD_MULTIPLE:
+        writes |= _fp_list(operands)
+    elif kind is Kind.FP_STORE_MULTIPLE:
+        reads, writes = reads | _fp_list(operands), writes - _fp_list(operands)
+
     memory = next((o.mem for o in operands if o.type == arm.ARM_OP_MEM), None)
     base = next(iter(_register(memory.base)), None) if memory else None
     address_registers = _register(memory.base) | _register(memory.index) if memory else frozenset()
@@ -213,7 +221,7 @@ def _convert(found: Any) -> Instruction:
         address_registers=address_registers,
         accumulators=accumulators,
         early_reads=early_reads,
-        transfers=_transfers(kind, name, operands, reads, writes),
+        transfers=_transfers(kind, name, operands),
         access_bytes=1 if "b" in name[3:] else 2 if "h" in name[3:] else 4,
         base=base,
         offset=memory.disp if memory else None,
