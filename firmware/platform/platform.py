@@ -42,7 +42,7 @@ class QuantmcuPlatform(PlatformBase):
     def configure_default_packages(self, options, targets):
         try:
             self.toolchain = toolchains.find_toolchain()
-        except toolchains.ToolchainNotFound as error:
+        except toolchains.ToolchainNotFoundError as error:
             raise UserSideException(str(error)) from error
         self.packages[REGISTRY_GCC]["optional"] = self.toolchain is not None
         if self.toolchain is None and not self.get_package(REGISTRY_GCC):
@@ -68,8 +68,10 @@ class QuantmcuPlatform(PlatformBase):
             self.packages[tool]["optional"] = not needed
 
     def _provide_scons(self):
-        """Where PlatformIO's package tool-scons is missing and this Python has SCons, links a package made of that
-        (the documented `symlink://` form) under the core folder."""
+        """Gives PlatformIO this Python's SCons where its own package tool-scons is missing.
+
+        The package lies under the core folder and is linked by the documented form `symlink://`.
+        """
         if get_core_package_dir("tool-scons", auto_install=False):
             return
         scons = importlib.util.find_spec("SCons")
@@ -90,8 +92,10 @@ class QuantmcuPlatform(PlatformBase):
 
     @staticmethod
     def openocd_arguments(board, probe):
-        """Arguments that connect OpenOCD to the board. The ST-LINK's own script selects its transport, whose name
-        differs between versions of OpenOCD."""
+        """Arguments that connect OpenOCD to the board.
+
+        The ST-LINK's own script selects its transport, whose name differs between versions of OpenOCD.
+        """
         transport = [] if probe == "stlink" else ["-c", "transport select swd"]
         return ["-f", f"interface/{probe}.cfg", *transport, "-f", f"target/{board.get('debug.openocd_target')}.cfg"]
 

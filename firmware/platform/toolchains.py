@@ -37,7 +37,7 @@ class Toolchain:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-class ToolchainNotFound(Exception):
+class ToolchainNotFoundError(Exception):
     """`QUANTMCU_TOOLCHAIN` asks for a compiler that is not there."""
 
 
@@ -45,7 +45,7 @@ def find_toolchain(choice: str | None = None) -> Toolchain | None:
     """The compiler to use; None when PlatformIO shall provide its own.
 
     `choice` overrides the environment variable.
-    Raises ToolchainNotFound when the compiler that was asked for is not there.
+    Raises ToolchainNotFoundError when the compiler that was asked for is not there.
     """
     choice = choice or os.environ.get(VARIABLE) or "auto"
     if choice == "registry":
@@ -57,7 +57,7 @@ def find_toolchain(choice: str | None = None) -> Toolchain | None:
     if found is None:
         looked = {"gcc": f"{GCC} on PATH", "zig": "the Python package ziglang, and zig on PATH"}
         where = looked.get(choice, f"{GCC} or {ZIG} at {choice}, in it and in its bin folder")
-        raise ToolchainNotFound(f"{VARIABLE} asks for {choice!r}, but it is not there (looked for {where})")
+        raise ToolchainNotFoundError(f"{VARIABLE} asks for {choice!r}, but it is not there (looked for {where})")
     return found
 
 

@@ -23,14 +23,21 @@ def build_failure(run: PlatformIORun, board: Board) -> QuantMCUError:
     """The error for a failed `pio run`."""
     output = run.output
     if any(text in output for text in _DISK_FULL):
-        return ToolError("the disk is full", where=str(run.log), why="the compiler could not write its output", hint="free some space")
+        return ToolError(
+            "the disk is full",
+            where=str(run.log),
+            why="the compiler could not write its output",
+            hint="free some space",
+        )
     overflows = overflowed_regions(output)
     if overflows:
         return _overflow_error(overflows, board, run)
     errors = _COMPILE_ERROR.findall(output)
     if errors:
         first = "\n        ".join(f"{place}: {text}" for place, text in errors[:_SHOWN_ERRORS])
-        return ToolError("the firmware does not compile", where=board.id, why=first, hint=f"the whole output: {run.log}")
+        return ToolError(
+            "the firmware does not compile", where=board.id, why=first, hint=f"the whole output: {run.log}"
+        )
     undefined = sorted(set(_UNDEFINED.findall(output)))
     if undefined:
         return ToolError(
@@ -44,7 +51,7 @@ def build_failure(run: PlatformIORun, board: Board) -> QuantMCUError:
             "PlatformIO could not get a package from its registry",
             where=board.id,
             why=_last_lines(output),
-            hint="`quantmcu doctor` shows what is missing; `pip install quantmcu[zig] scons` makes the registry unnecessary",
+            hint="`quantmcu doctor` shows what is missing; with `pip install quantmcu[zig]` no registry is needed",
         )
     return ToolError("PlatformIO failed", where=board.id, why=_last_lines(output), hint=f"the whole output: {run.log}")
 
@@ -59,7 +66,9 @@ def overflowed_regions(output: str) -> dict[str, int]:
 
 
 def _overflow_error(overflows: dict[str, int], board: Board, run: PlatformIORun) -> QuantMCUError:
-    parts = [f"{name} has {board.region(name).size:,} bytes and {over:,} more are needed" for name, over in overflows.items()]
+    parts = [
+        f"{name} has {board.region(name).size:,} bytes and {over:,} more are needed" for name, over in overflows.items()
+    ]
     kinds = {board.region(name).kind for name in overflows}
     remedy = {
         "flash": "a smaller network or fewer weight bits save flash",
@@ -76,7 +85,7 @@ def _overflow_error(overflows: dict[str, int], board: Board, run: PlatformIORun)
 _UPLOAD_CAUSES = (
     # (text in the output, what, hint)
     (
-        r"open failed|No ST-?LINK|unable to find a matching|No connected debug probes|No available debug probes|LIBUSB_ERROR_NO_DEVICE",
+        r"open failed|No ST-?LINK|unable to find a matching|No (connected|available) debug probes|LIBUSB_ERROR_NO_DEVICE",
         "no board found",
         "connect the board's ST-LINK or probe port by USB; on Linux, PlatformIO's udev rules give access to it",
     ),
@@ -91,7 +100,7 @@ _UPLOAD_CAUSES = (
         "connect the board by USB; press reset twice for the boot loader; or name the port with --port",
     ),
     (
-        r"openocd: (command )?not found|No module named pyocd|bossac: (command )?not found|HTTPClientError|UnknownPackageError",
+        r"(openocd|bossac): (command )?not found|No module named pyocd|HTTPClientError|UnknownPackageError",
         "no upload tool",
         "`pip install pyocd` installs one without root rights (then --protocol pyocd); or install OpenOCD",
     ),
@@ -109,8 +118,12 @@ def upload_failure(run: PlatformIORun, board: Board) -> ToolError:
     for pattern, what, hint in _UPLOAD_CAUSES:
         match = re.search(pattern, run.output)
         if match:
-            return ToolError(what, where=board.id, why=_line_with(run.output, match.start()), hint=f"{hint} (log: {run.log})")
-    return ToolError("flashing failed", where=board.id, why=_last_lines(run.output), hint=f"the whole output: {run.log}")
+            return ToolError(
+                what, where=board.id, why=_line_with(run.output, match.start()), hint=f"{hint} (log: {run.log})"
+            )
+    return ToolError(
+        "flashing failed", where=board.id, why=_last_lines(run.output), hint=f"the whole output: {run.log}"
+    )
 
 
 def _line_with(output: str, position: int) -> str:

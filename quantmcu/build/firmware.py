@@ -38,9 +38,7 @@ class BuildResult:
     seconds: float
 
 
-def build_project(
-    out: Path, board: Board, *, toolchain: str = "auto", progress: Progress | None = None
-) -> BuildResult:
+def build_project(out: Path, board: Board, *, toolchain: str = "auto", progress: Progress | None = None) -> BuildResult:
     """Runs `pio run` in the project `out` and copies firmware.elf and firmware.bin beside platformio.ini.
 
     Args:

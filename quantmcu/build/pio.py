@@ -23,8 +23,10 @@ class PlatformIORun:
 
 
 def platformio_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Environment for PlatformIO: the user's without PLATFORMIO_* (they'd move folders or change flags), with a private
-    core folder, no telemetry, no look for upgrades."""
+    """The user's environment, with a private core folder for PlatformIO, no telemetry and no look for upgrades.
+
+    The user's own PLATFORMIO_* variables are left out: they would move folders or change flags.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PLATFORMIO_")}
     environment |= {
         "PLATFORMIO_CORE_DIR": str(cache_folder() / "platformio"),

@@ -15,7 +15,7 @@ from quantmcu.targets import Board
 _COMMON_PORT_FILES = ("startup.c", "port.c", "core.c", "fault.c", "libc/string.c", "libc/abi.c")
 _LOCAL_INCLUDE = re.compile(r'^#include "([^"]+)"', re.MULTILINE)
 
-# Visible in platformio.ini and meant to be changed there; flags that the target dictates are in platform/builder/flags.py.
+# Visible in platformio.ini, to be changed there; what the target dictates is in platform/builder/flags.py.
 _BUILD_FLAGS = (
     "-std=c11",
     "-O2",
@@ -40,8 +40,8 @@ def write_project(out: Path, board: Board, model_files: Mapping[str, str | bytes
     for part in ("platform", "src"):
         shutil.rmtree(out / part, ignore_errors=True)
     firmware = data_folder("firmware")
-    for path in _platform_files(firmware / "platform"):
-        _write(out / "platform" / path, (firmware / "platform" / path).read_bytes())
+    for source in _platform_files(firmware / "platform"):
+        _write(out / "platform" / source, (firmware / "platform" / source).read_bytes())
     manifest = json.dumps(board.manifest, indent=2, ensure_ascii=False) + "\n"
     _write(out / "platform" / "boards" / f"{board.id}.json", manifest)
     for path in _port_files(firmware / "ports", board):
@@ -131,7 +131,8 @@ def _port_files(folder: Path, board: Board) -> list[str]:
         needed.add(path)
         for header in _LOCAL_INCLUDE.findall((folder / path).read_text(encoding="utf-8")):
             beside = (Path(path).parent / header).as_posix()
-            waiting += [candidate for candidate in (beside,) if (folder / candidate).is_file()]
+            if (folder / beside).is_file():
+                waiting.append(beside)
     return sorted(needed | {"libc/string.h"})
 
 

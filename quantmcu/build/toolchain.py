@@ -59,7 +59,7 @@ def find_toolchain(choice: str = "auto") -> Toolchain | None:
     search = _search()
     try:
         found = search.find_toolchain(None if choice == "auto" else choice)
-    except search.ToolchainNotFound as error:
+    except search.ToolchainNotFoundError as error:
         raise UsageError(str(error), where="--toolchain", hint=_install_hint()) from error
     return None if found is None else _with_version(found.kind, found.path, found.version)
 

@@ -1,4 +1,4 @@
-"""Checks that the tool that flashes is there before PlatformIO looks for it: without its registry that takes a minute."""
+"""Checks that the tool that flashes is there, before PlatformIO looks for it in its registry for a minute."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Uploader:
     hint: str
 
 
-_PYOCD_HINT = "`pip install pyocd` installs one without root rights; or install OpenOCD (Debian, Ubuntu: apt install openocd)"
+_PYOCD_HINT = "`pip install pyocd` installs one without root rights; or install OpenOCD (Debian: apt install openocd)"
 _UPLOADERS = {
     "stlink": _Uploader("openocd", "pyocd", "tool-openocd", _PYOCD_HINT),
     "cmsis-dap": _Uploader("openocd", "pyocd", "tool-openocd", _PYOCD_HINT),

@@ -160,7 +160,8 @@ def _contradictions(path: Path, board: Board) -> list[QuantMCUError]:
     for role, most in (("stack", 1), ("data", 1), ("code", 1), ("arena", len(board.memory))):
         count = len(board.regions_for(role))
         if count > most or (count == 0 and role != "code"):
-            problem("quantmcu.memory", f"{count} regions have the role {role!r}; there must be {'1' if most == 1 else 'some'}")
+            wanted = "one" if most == 1 else "at least one"
+            problem("quantmcu.memory", f"{count} regions have the role {role!r}; there must be {wanted}")
     if sum(region.kind == "flash" for region in board.memory) != 1:
         problem("quantmcu.memory", "there must be one flash region")
     for a, b in combinations(board.memory, 2):

@@ -33,8 +33,10 @@ def compile_flags(kind: str, core: str, fpu: str | None) -> list[str]:
 
 
 def link_flags(kind: str, core: str, fpu: str | None) -> list[str]:
-    """No C library and no start files: src/port/ brings both. zig has none for this target, and would leave out its
-    compiler support routines with -nostdlib."""
+    """No C library and no start files: src/port/ brings both.
+
+    zig has none for this target, and with -nostdlib would leave out its compiler support routines.
+    """
     return [
         *machine_flags(kind, core, fpu),
         *(["-nostdlib"] if kind == "gcc" else []),

@@ -1,6 +1,6 @@
 """ELF to flash image, and its size. Standalone: this file travels with each generated project.
 
-    python image.py size ELF FLASH_ORIGIN FLASH_SIZE
+python image.py size ELF FLASH_ORIGIN FLASH_SIZE
 """
 
 import struct
