@@ -40,12 +40,16 @@ from quantmcu.ir.tensor import QParams
 from quantmcu.program.program import Value
 from quantmcu.program.steps import Step
 from quantmcu.reference import execute_step
+from quantmcu.resources import data_folder
 
 Codes = NDArray[np.uint8]
 
 CORTEX_M0 = Core("cortex-m0plus", has_dsp=False, has_fpu=False)
 CORTEX_M4 = Core("cortex-m4", has_dsp=True, has_fpu=True)
 CORTEX_M7 = Core("cortex-m7", has_dsp=True, has_fpu=True)
+
+# memcpy and memset as the firmware brings them.
+MEMORY_FUNCTIONS = data_folder("firmware") / "ports" / "libc" / "string.c"
 
 WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion")
 
@@ -140,7 +144,7 @@ def host_server() -> HostServer:
 @cache
 def machine(core: str, compiler: str, guard: bool, flags: tuple[str, ...] = ("-O2",)) -> FunctionMachine:
     """An emulated core with all kernels in flash."""
-    elf = compile_for_core(kernel_sources(), core, (*flags, *WARNINGS), compiler)
+    elf = compile_for_core([*kernel_sources(), MEMORY_FUNCTIONS], core, (*flags, *WARNINGS), compiler)
     return FunctionMachine(elf, core, guard=guard, aligned=guard)
 
 
@@ -175,7 +179,8 @@ def run_on_core(
     if lowered.generated:
         with tempfile.TemporaryDirectory(prefix="quantmcu-kernels-") as name:
             include = (f"-I{name}", f"-I{kernel_sources()[0].parent}")
-            elf = compile_for_core(source_paths(lowered, Path(name)), context.core.name, (*flags, *WARNINGS, *include), compiler)
+            sources = [*source_paths(lowered, Path(name)), MEMORY_FUNCTIONS]
+            elf = compile_for_core(sources, context.core.name, (*flags, *WARNINGS, *include), compiler)
         emulated = FunctionMachine(elf, context.core.name, guard=guard, aligned=guard)
     else:
         emulated = machine(context.core.name, compiler, guard, flags)
