@@ -153,7 +153,7 @@ class ProcessTransport:
                 with contextlib.suppress(OSError):
                     pipe.close()
         try:
-            self._process.wait(timeout=1.0)
+            self._process.wait(timeout=0.2)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
