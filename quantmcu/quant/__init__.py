@@ -1,6 +1,6 @@
 """Calibration and post-training quantization of a float graph, and its accuracy."""
 
-from quantmcu.quant.accuracy import AccuracyReport, OutputDifference, compare
+from quantmcu.quant.accuracy import AccuracyReport, OutputDifference, compare, is_classifier
 from quantmcu.quant.calibrate import DEFAULT_METHOD, calibrate
 from quantmcu.quant.calibration import Calibration, TensorStatistics
 from quantmcu.quant.histogram import StreamingHistogram
@@ -20,5 +20,6 @@ __all__ = [
     "calibrate",
     "compare",
     "fold_input_affine",
+    "is_classifier",
     "quantize",
 ]

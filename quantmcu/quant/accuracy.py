@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantmcu.errors import UsageError
+from quantmcu.ir import Graph
 
 Outputs = Sequence[NDArray[np.generic]]
 """The outputs of one inference, in the model's order."""
@@ -22,14 +24,14 @@ class OutputDifference:
         name: of the output.
         cosine: mean over the samples of the cosine similarity; 1 where both are zero, 0 where only one is.
         mean_squared_error, largest_error: over all values.
-        sqnr_db: signal to quantization noise ratio, decibels; infinite where nothing differs.
+        sqnr_db: signal to quantization noise ratio, decibels; None where one of them is 0.
     """
 
     name: str
     cosine: float
     mean_squared_error: float
     largest_error: float
-    sqnr_db: float
+    sqnr_db: float | None
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,18 @@ def predicted_class(output: NDArray[np.generic]) -> int:
     return int(output.reshape(-1)[0]) if output.size == 1 else int(np.argmax(output))
 
 
-def is_classifier(shapes: Sequence[tuple[int, ...]]) -> bool:
-    """Whether outputs of these shapes are class scores: a single vector of two or more, or a single index."""
-    return len(shapes) == 1 and max(shapes[0], default=1) == int(np.prod(shapes[0]))
+def is_classifier(graph: Graph) -> bool:
+    """Whether the only output looks like class scores, or is the index of a class.
+
+    Scores are one vector of two or more values; one with as many values as the input is taken for a reconstruction.
+    """
+    if len(graph.outputs) != 1:
+        return False
+    output = graph.tensor(graph.outputs[0])
+    if output.is_index:
+        return output.elements == 1
+    sizes = {graph.tensor(name).elements for name in graph.inputs}
+    return 1 < output.elements == max(output.shape) and output.elements not in sizes
 
 
 def compare(
@@ -79,7 +90,7 @@ def compare(
     names: Sequence[str],
     *,
     labels: Iterable[int] | None = None,
-    classifier: bool | None = None,
+    classifier: bool = False,
 ) -> AccuracyReport:
     """Compares the outputs of both models, sample by sample; keeps only sums.
 
@@ -87,8 +98,8 @@ def compare(
         float_outputs: of the original model in ONNX Runtime.
         quantized_outputs: of the integer program, dequantized, same order and shapes.
         names: of the outputs.
-        labels: class of each sample.
-        classifier: whether the output holds class scores; None: deduced from the first sample.
+        labels: class of each sample; the model is a classifier then.
+        classifier: whether the first output holds class scores, or a class index (see `is_classifier`).
 
     Raises:
         UsageError: no samples.
@@ -96,12 +107,11 @@ def compare(
     """
     sums = [_Sums() for _ in names]
     expected = None if labels is None else iter(labels)
+    classifier = classifier or expected is not None
     samples = right_float = right_quantized = agreeing = 0
     for reference, candidate in zip(float_outputs, quantized_outputs, strict=True):
         for total, wanted, got in zip(sums, reference, candidate, strict=True):
             total.add(wanted, got)
-        if classifier is None:
-            classifier = is_classifier([output.shape for output in reference])
         samples += 1
         if classifier:
             classes = predicted_class(reference[0]), predicted_class(candidate[0])
@@ -112,7 +122,7 @@ def compare(
                 right_quantized += classes[1] == label
     if not samples:
         raise UsageError("there is no data to measure the accuracy with", hint="give at least one sample")
-    labelled = bool(classifier) and labels is not None
+    labelled = labels is not None
     return AccuracyReport(
         n=samples,
         metric="top-1" if labelled else "agreement" if classifier else "cosine",
@@ -144,7 +154,7 @@ class _Sums:
         self._values += a.size
 
     def difference(self, name: str) -> OutputDifference:
-        with np.errstate(divide="ignore"):
-            sqnr = 10 * np.log10(np.float64(self._signal) / self._noise) if self._noise else np.inf
+        ratio = self._signal / self._noise if self._noise else 0.0
+        sqnr = 10 * math.log10(ratio) if ratio else None
         mse = self._noise / self._values if self._values else 0.0
-        return OutputDifference(name, self._cosine / max(self._samples, 1), mse, self._largest, float(sqnr))
+        return OutputDifference(name, self._cosine / max(self._samples, 1), mse, self._largest, sqnr)

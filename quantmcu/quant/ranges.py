@@ -51,8 +51,8 @@ def percentile_range(histogram: StreamingHistogram, percentile: float) -> Range:
 def mse_range(histogram: StreamingHistogram, bits: int) -> Range:
     """The range with the least mean squared error of quantization to `bits` bits.
 
-    Both ends are searched together, as fractions of the observed extremes: on a coarse grid over a coarse histogram, then
-    twice on a finer grid around the best. (One end after the other gets stuck at few bits.)
+    Both ends are searched together, as fractions of the observed extremes: on a coarse grid over a coarse histogram,
+    then twice on a finer grid around the best. (One end after the other gets stuck at few bits.)
     """
     least, greatest = minmax_range(histogram)
     if least == greatest:
@@ -99,8 +99,7 @@ def quantization_errors(
 
     area = antiderivative(edges[used + 1]) - antiderivative(edges[used])
     errors: NDArray[np.float64] = area @ histogram.counts[used].astype(np.float64)
-    errors *= scales**3 / (histogram.width * histogram.total)
-    return errors
+    return np.asarray(errors * scales**3 / (histogram.width * histogram.total), np.float64)
 
 
 def affine_parameters(

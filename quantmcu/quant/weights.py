@@ -45,7 +45,8 @@ def smallest_scales(rows: NDArray[np.float64], bias: NDArray[np.float32], source
     # largest |sum of w * (code - zero point)| and of its parts, for any codes, in units of the weight scale
     products = source.highest_code * np.abs(rows).sum(axis=1) * 2
     needed = np.maximum(bias_units / _BIAS_LIMIT, (products + bias_units) / _ACCUMULATOR_LIMIT)
-    return np.where(needed > 0, needed, 1 / source.scale)  # a channel of zeros without bias: any scale does
+    # any scale does for a channel of zeros without bias; not a large one, since all channels of a layer share a shift
+    return np.where(needed > 0, needed, needed[needed > 0].min(initial=1.0))
 
 
 def _best_fractions(rows: NDArray[np.float64], scales: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
