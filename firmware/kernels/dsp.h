@@ -95,6 +95,12 @@ DSP_INLINE uint32_t dsp_pkhtb(uint32_t top, uint32_t bottom)
     return (top & 0xffff0000u) | bottom >> 16;
 }
 
+/* The bottom half of one word and the top half of another one, each where it is. */
+DSP_INLINE uint32_t dsp_halves(uint32_t bottom, uint32_t top)
+{
+    return (bottom & 0xffffu) | (top & 0xffff0000u);
+}
+
 #define DSP_EXTEND(name)                                                                                               \
     DSP_INLINE uint32_t dsp_##name(uint32_t x)                                                                         \
     {                                                                                                                  \
@@ -154,6 +160,14 @@ DSP_INLINE int32_t dsp_smladx(uint32_t x, uint32_t y, int32_t acc)
 /* Two half-words as a word. */
 DSP_BINARY(pkhbt, ", lsl #16")
 DSP_BINARY(pkhtb, ", asr #16")
+
+/* The bottom half of one word and the top half of another one, each where it is. */
+DSP_INLINE uint32_t dsp_halves(uint32_t bottom, uint32_t top)
+{
+    uint32_t result;
+    __asm("pkhbt %0, %1, %2" : "=r"(result) : "r"(bottom), "r"(top));
+    return result;
+}
 DSP_UNARY(uxtb16, "uxtb16", "")
 DSP_UNARY(uxtb16_ror8, "uxtb16", ", ror #8")
 DSP_UNARY(sxtb16, "sxtb16", "")
@@ -212,6 +226,12 @@ DSP_INLINE uint32_t dsp_pkhbt(uint32_t bottom, uint32_t top)
 DSP_INLINE uint32_t dsp_pkhtb(uint32_t top, uint32_t bottom)
 {
     return (top & 0xffff0000u) | bottom >> 16;
+}
+
+/* The bottom half of one word and the top half of another one, each where it is. */
+DSP_INLINE uint32_t dsp_halves(uint32_t bottom, uint32_t top)
+{
+    return (bottom & 0xffffu) | (top & 0xffff0000u);
 }
 
 #define DSP_LANES(name, count, bits, type, expression)                                                                 \

@@ -21,12 +21,12 @@ from quantmcu.program.program import Value
 from quantmcu.resources import data_folder
 
 _SIZES = {"int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4, "uint32_t": 4, "int64_t": 8}
-_STRUCTURE = re.compile(r"typedef struct \{(.*?)\} (\w+);", re.DOTALL)
+_STRUCTURE = re.compile(r"typedef struct \{([^}]*)\} (\w+_params);")
 _DECLARATION = re.compile(r"(?:const )?(\w+) ([^;]+);")
 _DECLARATOR = re.compile(r"(\*?)(?:const )?(\w+)(?:\[(\w+)\])?$")
 _NUMBER = re.compile(r"#define (\w+) (\d+)$", re.MULTILINE)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
-_FUNCTION = re.compile(r"^void (qmcu_\w+)\(", re.MULTILINE)
+_FUNCTION = re.compile(r"^(?:void |#define FUNCTION )(qmcu_\w+)(?:\(|$)", re.MULTILINE)
 
 
 @dataclass(frozen=True)

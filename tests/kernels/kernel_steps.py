@@ -9,6 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from quantmcu.codegen.kernel import Kernel
 from quantmcu.program import steps
 from quantmcu.program.fixed_point import LinearForm, Requantize, linear_form, requantize_for
 
@@ -86,6 +87,19 @@ def geometries(draw: st.DrawFn, largest_kernel: int = 5, dilated: bool = True) -
 
 
 @st.composite
+def square_geometries(draw: st.DrawFn) -> tuple[
+    Shape, tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int, int, int], tuple[int, int]
+]:
+    """What most networks use: square kernels, strides 1 and 2, padding that keeps the size."""
+    kernel, stride = draw(st.sampled_from([1, 3, 5, 7])), draw(st.sampled_from([1, 2]))
+    pad = kernel // 2
+    pads = draw(st.sampled_from([(pad,) * 4, (0, 0, 0, 0), (pad // 2, 0, pad, pad)]))
+    size = tuple(draw(st.integers(kernel, 26)) for _ in range(2))
+    output = tuple((size[i] + pads[i] + pads[i + 2] - kernel) // stride + 1 for i in range(2))
+    return size, (kernel, kernel), (stride, stride), (1, 1), pads, (output[0], output[1])
+
+
+@st.composite
 def weights(draw: st.DrawFn, shape: Shape) -> NDArray[np.int8]:
     """Weights: random, or all at an extreme."""
     rng = np.random.default_rng(draw(seeds))
@@ -98,9 +112,10 @@ def weights(draw: st.DrawFn, shape: Shape) -> NDArray[np.int8]:
 
 
 @st.composite
-def convolutions(draw: st.DrawFn, kind: str = "any") -> Case:
-    """kind: any, depthwise (one output channel a group), dense or grouped."""
-    size, kernel, strides, dilations, pads, output = draw(geometries())
+def convolutions(draw: st.DrawFn, kind: str = "any", square: bool = False) -> Case:
+    """kind: any, dense, depthwise (one output channel a group), multiplied (several) or grouped."""
+    geometry = square_geometries() if square or draw(st.booleans()) else geometries()
+    size, kernel, strides, dilations, pads, output = draw(geometry)
     if kind == "any":
         kind = draw(st.sampled_from(["dense", "depthwise", "multiplied", "grouped"]))
     channels = draw(st.one_of(st.integers(1, 40), st.sampled_from([4, 8, 16, 24])))
@@ -354,3 +369,13 @@ ANY_STEP: dict[type[steps.Step], Callable[[], st.SearchStrategy[Case]]] = {
     steps.Softmax: softmaxes,
     steps.ArgMax: argmaxes,
 }
+
+FOR_KERNEL: dict[str, Callable[[], st.SearchStrategy[Case]]] = {
+    "depthwise_dsp": lambda: convolutions("depthwise", square=True),
+    "depthwise_portable": lambda: st.one_of(convolutions("depthwise"), convolutions("multiplied")),
+}
+
+
+def steps_for(kernel: Kernel) -> st.SearchStrategy[Case]:
+    """Steps of the kernel's type, of a form that it may support."""
+    return FOR_KERNEL.get(kernel.name, ANY_STEP[kernel.step_type])()

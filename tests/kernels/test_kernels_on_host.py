@@ -5,7 +5,7 @@ from __future__ import annotations
 import kernel_driver
 import pytest
 from hypothesis import HealthCheck, given, settings
-from kernel_steps import ANY_STEP, Case
+from kernel_steps import Case, steps_for
 
 from quantmcu.codegen.registry import all_kernels
 from quantmcu.program import steps
@@ -19,7 +19,7 @@ def test_kernel_equals_reference(name: str) -> None:
     computed = 0
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-    @given(case=ANY_STEP[kernel.step_type]())
+    @given(case=steps_for(kernel))
     def compare(case: Case) -> None:
         nonlocal computed
         context = kernel_driver.context_for(case.step, case.input_shapes, case.output_shape, bits=case.output_bits)
