@@ -10,7 +10,6 @@ import numpy as np
 from unicorn.unicorn_py3.unicorn import Uc, uclib
 
 from quantmcu.emulator import hook
-from quantmcu.emulator.counter import unicorn_function
 from quantmcu.errors import ToolError, UsageError
 
 PAGE_BYTES = 4096
@@ -54,6 +53,7 @@ class Console:
         base: address of the UART.
         read_other: reads the register at an address (with its size in bytes) that is not the UART's.
         write_other: writes one.
+        stop_request_address: a word to set when the engine shall stop (`BlockCounter.stop_request_address`).
 
     Raises:
         UsageError: the kind is unknown.
@@ -66,6 +66,7 @@ class Console:
         base: int,
         read_other: Callable[[int, int], int],
         write_other: Callable[[int, int, int], None],
+        stop_request_address: int,
     ) -> None:
         if kind not in KINDS:
             raise UsageError(f"the emulator has no console of kind {kind}", why=f"kinds: {', '.join(KINDS)}")
@@ -77,10 +78,9 @@ class Console:
         self._read_other = hook.READ_REGISTER(lambda offset, size: read_other(page + offset, size))
         self._write_other = hook.WRITE_REGISTER(lambda offset, size, value: write_other(page + offset, size, value))
         self._state = hook.ConsoleState(
-            engine=engine._uch,
             read_other=self._read_other,
             write_other=self._write_other,
-            stop=unicorn_function("uc_emu_stop"),
+            stop_requested=stop_request_address,
             sent=self._sent.ctypes.data,
             sent_size=len(self._sent),
             status=_status_registers(KINDS[kind], base - page),
@@ -130,7 +130,6 @@ class Console:
         """To be called before the engine starts."""
         self._collect()
         self._state.idle = 0
-        self._state.idle_polls = 0
         self._state.sent_full = 0
 
     def discard_input(self) -> None:

@@ -79,11 +79,26 @@ class BlockCounter:
         """Whether the last run was stopped by `set_limit`."""
         return bool(self._state.stopped == hook.STOPPED_AT_LIMIT)
 
+    @property
+    def ran_freely(self) -> bool:
+        """Whether the last run was stopped by nothing of ours."""
+        return bool(self._state.stopped == hook.STOPPED_NOT)
+
     def set_limit(self, instructions: int | None) -> None:
-        """Stops the engine once so many more instructions have been executed (None: never)."""
+        """To be called before the engine starts: stops it after so many more instructions (None: never)."""
         self._state.stopped = hook.STOPPED_NOT
+        self._state.stop_requested = 0
         limit = hook.NO_LIMIT if instructions is None else self.instructions + instructions
         self._state.instruction_limit = limit
+
+    def request_stop(self) -> None:
+        """Stops the engine before the next block; callbacks of memory-mapped registers may not stop it themselves."""
+        self._state.stop_requested = 1
+
+    @property
+    def stop_request_address(self) -> int:
+        """Where machine code sets a word to 1 in place of calling `request_stop`."""
+        return ctypes.addressof(self._state) + hook.BlockCounterState.stop_requested.offset
 
     def restart(self) -> None:
         """Forgets the block before: the next one follows a reset or an exception."""

@@ -16,7 +16,16 @@ from quantmcu.emulator.core import CoreRegisters
 from quantmcu.emulator.counter import BlockCounter
 from quantmcu.emulator.elf import Elf
 from quantmcu.emulator.engine import create_engine
-from quantmcu.emulator.exceptions import DEBUGEVT, HARD_FAULT, SVCALL, Cause, Exceptions, undefined_instruction
+from quantmcu.emulator.exceptions import (
+    DEBUGEVT,
+    HARD_FAULT,
+    INVSTATE,
+    SVCALL,
+    USAGE_FAULT,
+    Cause,
+    Exceptions,
+    undefined_instruction,
+)
 from quantmcu.emulator.faults import ACCESS_NAMES, EmulatedFaultError, EmulationLimitError, Fault
 from quantmcu.emulator.memory import load_elf, map_board
 from quantmcu.emulator.profile import FunctionProfile, profile_by_function
@@ -70,13 +79,19 @@ class Emulator:
         self.resets = 0
         self._engine = create_engine(board.core)
         self._registers = RegisterFile(register_rules(board.emulator))
-        self.console = Console(
-            self._engine, board.console.kind, board.console.base, self._registers.read, self._registers.write
-        )
-        map_board(self._engine, board, self._registers, self.console.page)
-        load_elf(self._engine, board, self.elf)
         model = _board_model(board) if cycle_model == "board" else cycle_model
         self._counter = BlockCounter(self._engine, model, self._inspect)
+        registers = self._registers
+        self.console = Console(
+            self._engine,
+            board.console.kind,
+            board.console.base,
+            registers.read,
+            registers.write,
+            self._counter.stop_request_address,
+        )
+        map_board(self._engine, board, registers, self.console.page)
+        load_elf(self._engine, board, self.elf)
         self._core = CoreRegisters(
             self._registers, board.core, board.flash.origin, lambda: self._counter.cycles, self._request_reset
         )
@@ -146,10 +161,11 @@ class Emulator:
             EmulatedFaultError: as for `run`.
         """
         self.console.prepare_run()
-        self._counter.set_limit(instructions)
+        end = self.instructions + instructions
         while True:
+            self._counter.set_limit(max(0, end - self.instructions))
             self._cause = None
-            finished = self._start_engine()
+            halted = self._start_engine()
             self._counter.check()
             if self._reset_requested:
                 self._reset_requested = False
@@ -159,10 +175,10 @@ class Emulator:
                 self._take_exception(self._cause)
             elif self.console.idle:
                 return StopReason.WAITING_FOR_INPUT
-            elif self._counter.at_limit or self.console.output_full:
-                return None
-            elif finished:
+            elif halted:
                 return StopReason.HALTED
+            else:
+                return None
 
     def profile(self) -> list[FunctionProfile]:
         """Cycles and instructions by function since power-up, most cycles first."""
@@ -187,12 +203,23 @@ class Emulator:
 
     def _start_engine(self) -> bool:
         """Runs until something stops the engine; true when nothing of ours did."""
-        try:
-            self._engine.emu_start(self._pc | 1, 0xFFFFFFFE)
-        except UcError as error:
-            if self._cause is None:
-                raise EmulatedFaultError(self._fault(str(error), None), self.elf.name) from error
-        return self._cause is None
+        resumed_at = None
+        while True:
+            try:
+                self._engine.emu_start(self._pc | 1, 0xFFFFFFFE)
+            except UcError as error:
+                if self._pc != resumed_at and self._is_behind_wfe():
+                    self._cause = None
+                    resumed_at = self._pc
+                    continue
+                if self._cause is None:
+                    raise EmulatedFaultError(self._fault(str(error), None), self.elf.name) from error
+            return self._cause is None and self._counter.ran_freely
+
+    def _is_behind_wfe(self) -> bool:
+        """Unicorn takes WFE for an invalid instruction, and stops behind it; it is one that need not wait."""
+        undefined = self._cause is not None and self._cause.exception == USAGE_FAULT
+        return undefined and bytes(self._engine.mem_read(self._pc - 2, 2)) == _WFE
 
     def _take_exception(self, cause: Cause) -> None:
         what, address = self._pending_fault or ("exception", None)
@@ -222,7 +249,7 @@ class Emulator:
 
     def _request_reset(self) -> None:
         self._reset_requested = True
-        self._engine.emu_stop()
+        self._counter.request_stop()
 
     def _on_invalid_access(self, _: Uc, access: int, address: int, size: int, *__: object) -> bool:
         self._pending_fault = (f"{ACCESS_NAMES.get(access, 'access')} of {size} bytes", address)
@@ -230,8 +257,9 @@ class Emulator:
         return False
 
     def _on_invalid_instruction(self, engine: Uc, *_: object) -> bool:
-        self._pending_fault = ("undefined instruction", None)
         self._cause = undefined_instruction(int(engine.reg_read(arm_const.UC_ARM_REG_XPSR)))
+        even = self._cause.cfsr == INVSTATE
+        self._pending_fault = ("jump to an even address" if even else "undefined instruction", None)
         return False
 
     def _on_interrupt(self, engine: Uc, number: int, *_: object) -> None:

@@ -171,7 +171,7 @@ pop {r4-r9, pc}
 @pytest.mark.parametrize(
     ("core", "expected_cycles"),
     [
-        # A pass: two LDRD of 3, 14 of 1, refill 1, a wide branch target at a half-word address 1, a run of wide code there 1: 23.
+        # A pass of 23: two LDRD of 3, 14 of 1, refill 1, a wide target and a run of wide code at half-words 1 each.
         ("cortex-m33", 2316),
         ("cortex-m4", 2448),  # the same, scaled by 1.057
         ("cortex-m7", 1338),  # 13 a pass; the branch is mispredicted three times

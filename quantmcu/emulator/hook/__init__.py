@@ -25,7 +25,7 @@ MACHINES = ("x86_64", "aarch64")
 _MACHINE_NAMES = {"AMD64": "x86_64", "arm64": "aarch64"}
 
 NO_LIMIT = 2**64 - 1
-STOPPED_NOT, STOPPED_AT_LIMIT, STOPPED_TABLE_FULL = 0, 1, 2
+STOPPED_NOT, STOPPED_AT_LIMIT, STOPPED_TABLE_FULL, STOPPED_ON_REQUEST = 0, 1, 2, 3
 VIOLATION_NONE, VIOLATION_OUTSIDE, VIOLATION_UNALIGNED = 0, 1, 2
 
 
@@ -72,6 +72,7 @@ class BlockCounterState(ctypes.Structure):
         ("misprediction_half_cycles", ctypes.c_uint32),
         ("previous", ctypes.c_uint32),
         ("previous_size", ctypes.c_uint32),
+        ("stop_requested", ctypes.c_uint32),
         ("stopped", ctypes.c_uint32),
     )
 
@@ -90,10 +91,9 @@ class ConsoleState(ctypes.Structure):
     """`console_t` of `hook.c`."""
 
     _fields_ = (
-        ("engine", ctypes.c_void_p),
         ("read_other", READ_REGISTER),
         ("write_other", WRITE_REGISTER),
-        ("stop", ctypes.c_void_p),
+        ("stop_requested", ctypes.c_void_p),
         ("received", ctypes.c_void_p),
         ("sent", ctypes.c_void_p),
         ("received_next", ctypes.c_uint32),

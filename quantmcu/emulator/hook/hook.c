@@ -44,10 +44,11 @@ typedef struct {
     uint32_t misprediction_half_cycles;
     uint32_t previous;      /* address of the block before; its size is 0 after a reset or an exception */
     uint32_t previous_size;
-    uint32_t stopped;       /* why the hook stopped the emulation: STOPPED_... */
+    uint32_t stop_requested; /* set from outside: stop before the next block */
+    uint32_t stopped;        /* why the hook stopped the emulation: STOPPED_... */
 } block_counter_t;
 
-enum { STOPPED_NOT = 0, STOPPED_AT_LIMIT = 1, STOPPED_TABLE_FULL = 2 };
+enum { STOPPED_NOT = 0, STOPPED_AT_LIMIT = 1, STOPPED_TABLE_FULL = 2, STOPPED_ON_REQUEST = 3 };
 
 static uint32_t mispredicted(block_counter_t *counter, uint32_t address) {
     prediction_t *p = &counter->predictions[(counter->previous >> 1) & counter->prediction_mask];
@@ -71,8 +72,24 @@ static uint32_t mispredicted(block_counter_t *counter, uint32_t address) {
     return miss;
 }
 
-/* UC_HOOK_BLOCK */
+static void stop(block_counter_t *counter, uint32_t reason) {
+    counter->stopped = reason;
+    counter->stop(counter->engine);
+}
+
+/* UC_HOOK_BLOCK. This is the one place that stops the emulation: here, nothing of the block has been executed or
+ * counted, and it can go on later as if nothing had happened. A stop from within a memory-mapped register's callback
+ * would execute the access a second time. */
 void count_block(uc_engine *engine, uint64_t address64, uint32_t size, block_counter_t *counter) {
+    (void)engine;
+    if (counter->stop_requested != 0) {
+        stop(counter, STOPPED_ON_REQUEST);
+        return;
+    }
+    if (counter->instructions >= counter->instruction_limit) {
+        stop(counter, STOPPED_AT_LIMIT);
+        return;
+    }
     const uint32_t address = (uint32_t)address64;
     uint32_t miss = 0;
     if (counter->previous_size != 0) {
@@ -85,8 +102,7 @@ void count_block(uc_engine *engine, uint64_t address64, uint32_t size, block_cou
         edge = &counter->edges[slot & counter->edge_mask];
         if (edge->count == 0) {
             if (counter->edges_used > counter->edge_mask / 2) {
-                counter->stopped = STOPPED_TABLE_FULL;
-                counter->stop(engine);
+                stop(counter, STOPPED_TABLE_FULL);
                 return;
             }
             counter->edges_used++;
@@ -108,10 +124,6 @@ void count_block(uc_engine *engine, uint64_t address64, uint32_t size, block_cou
     counter->instructions += edge->instructions;
     counter->previous = address;
     counter->previous_size = size;
-    if (counter->instructions >= counter->instruction_limit) {
-        counter->stopped = STOPPED_AT_LIMIT;
-        counter->stop(engine);
-    }
 }
 
 typedef struct {
@@ -175,10 +187,9 @@ typedef struct {
 
 /* The console UART within its page of peripheral registers; all other registers of the page go to Python. */
 typedef struct {
-    uc_engine *engine;
     uint64_t (*read_other)(uint32_t offset, uint32_t size);
     void (*write_other)(uint32_t offset, uint32_t size, uint64_t value);
-    int (*stop)(uc_engine *engine);
+    uint32_t *stop_requested; /* of the block counter */
     const uint8_t *received;
     uint8_t *sent;
     uint32_t received_next;
@@ -203,7 +214,7 @@ static uint32_t console_status(console_t *console, const console_status_t *statu
         } else if (++console->idle_polls >= console->idle_poll_limit) {
             console->idle = 1;
             console->idle_polls = 0;
-            console->stop(console->engine);
+            *console->stop_requested = 1;
         }
     }
     return value;
@@ -236,9 +247,9 @@ void console_write(uc_engine *engine, uint64_t offset64, unsigned size, uint64_t
     if (console->sent_end < console->sent_size) {
         console->sent[console->sent_end++] = (uint8_t)value;
     }
-    /* The rest of the buffer takes what is still sent before the emulation stops, at the end of this block. */
+    /* The rest of the buffer takes what is still sent before the emulation stops. */
     if (console->sent_end >= console->sent_size / 2) {
         console->sent_full = 1;
-        console->stop(console->engine);
+        *console->stop_requested = 1;
     }
 }

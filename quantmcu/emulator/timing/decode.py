@@ -18,7 +18,8 @@ from quantmcu.emulator.timing.instruction import FLAGS, FP_FLAGS, Block, Instruc
 _DISASSEMBLER = capstone.Cs(capstone.CS_ARCH_ARM, capstone.CS_MODE_THUMB | capstone.CS_MODE_MCLASS)
 _DISASSEMBLER.detail = True
 
-_ALIASES = {"fmstat": "vmrs"}
+# Names from before the unified syntax that capstone still uses.
+_ALIASES = {"fmstat": "vmrs", "fconsts": "vmov", "fconstd": "vmov"}
 _NAMED_REGISTERS = {"sb": "r9", "sl": "r10", "fp": "r11", "ip": "r12", "sp": "r13", "lr": "r14", "pc": "r15"}
 
 
