@@ -13,9 +13,9 @@ from pathlib import Path
 import onnx
 
 from quantmcu.build import build_project, write_project
-from quantmcu.codegen.emit import emit_model
+from quantmcu.codegen.emit import EmittedModel, emit_model
 from quantmcu.codegen.kernel import Core
-from quantmcu.codegen.select import Selection, select_kernels
+from quantmcu.codegen.select import AnySelection, memory_timeline, select_kernels
 from quantmcu.data import Dataset, InputSpec, input_specs, load_preprocess, open_dataset
 from quantmcu.data.open import Source
 from quantmcu.errors import ToolError, UsageError
@@ -26,6 +26,7 @@ from quantmcu.ir.verify import verify
 from quantmcu.memory.budget import Budget, budget_of, flash_error, ram_error
 from quantmcu.memory.buffers import collect_buffers
 from quantmcu.memory.planner import ArenaRegion, DoesNotFitError, MemoryPlan, plan_memory
+from quantmcu.memory.timeline import Timeline
 from quantmcu.passes import simplify
 from quantmcu.program.lower import lower
 from quantmcu.program.program import Program
@@ -74,9 +75,10 @@ class CompiledNetwork:
     graph: Graph
     quantized: Graph
     program: Program
-    selections: list[Selection]
+    selections: list[AnySelection]
+    timeline: Timeline
     plan: MemoryPlan
-    files: dict[str, str]
+    emitted: EmittedModel
 
 
 def compile_model(request: CompileRequest, progress: Progress | None = None) -> Result:
@@ -108,15 +110,16 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     with clock.stage("plan"):
         budget = budget_of(board, ram=request.ram, flash=request.flash)
         selections = select_kernels(program, Core(board.core, board.has_dsp, board.fpu is not None))
-        plan = _plan(program, selections, budget, board, request, clock)
+        timeline = memory_timeline(program, selections)
+        plan = _plan(timeline, budget, board, request, clock)
     with clock.stage("generate"):
-        files = emit_model(program, selections, plan)
-        _check_flash(selections, budget, board, request, clock)
-        network = CompiledNetwork(graph, quantized, program, selections, plan, files)
+        emitted = emit_model(program, selections, timeline, plan)
+        _check_flash(emitted, budget, board, request, clock)
+        network = CompiledNetwork(graph, quantized, program, selections, timeline, plan, emitted)
 
     with _replacing(out) as folder:
         with clock.stage("write"):
-            write_project(folder, board, files, name=program.name)
+            write_project(folder, board, emitted.files, name=program.name)
             shutil.copyfile(request.model, folder / "float.onnx")
             onnx.save(export_onnx(quantized, qdq=True), str(folder / "quantized.onnx"))
             save_program(program, folder / "program.npz")
@@ -142,47 +145,32 @@ def _calibration_data(request: CompileRequest, graph: Graph) -> Dataset:
             "give --calib with an .npz (x), an .npy or a folder of images (about 100 samples); "
             "`--calib random` compiles without any, for trying sizes and speed only",
         )
-    preprocess = None if request.preprocess is None else load_preprocess(request.preprocess)
+    preprocess = None if request.preprocess is None else load_preprocess(request.preprocess, specs[0])
     return open_dataset(request.calibration, specs, preprocess)
 
 
 def _plan(
-    program: Program,
-    selections: list[Selection],
-    budget: Budget,
-    board: Board,
-    request: CompileRequest,
-    clock: StageClock,
+    timeline: Timeline, budget: Budget, board: Board, request: CompileRequest, clock: StageClock
 ) -> MemoryPlan:
     """The memory plan; one that exceeds the board is an error, or with --no-build a note."""
-    buffers = collect_buffers(program, [selection.memory for selection in selections])
+    buffers = collect_buffers(timeline)
     try:
-        return plan_memory(buffers, len(program.steps), budget.regions)
+        return plan_memory(buffers, len(timeline.slots), budget.regions)
     except DoesNotFitError as problem:
-        error = ram_error(program, buffers, problem, budget, board)
+        error = ram_error(timeline, buffers, problem, budget, board)
         if request.build:
             raise error from problem
         clock.note(str(error))
         endless = ArenaRegion(budget.regions[-1].name if budget.regions else "ram", 2**31)
-        return plan_memory(buffers, len(program.steps), [endless])
-
-
-def constant_bytes(selections: list[Selection]) -> int:
-    """Bytes of all weights and tables in flash."""
-    total = 0
-    for selection in selections:
-        if selection.kernel is not None:
-            total += sum(c.data.nbytes for c in selection.kernel.lower(selection.context).constants)
-        total += sum(value.nbytes for value in selection.context.inputs if value.data is not None)
-    return total
+        return plan_memory(buffers, len(timeline.slots), [endless])
 
 
 def _check_flash(
-    selections: list[Selection], budget: Budget, board: Board, request: CompileRequest, clock: StageClock
+    emitted: EmittedModel, budget: Budget, board: Board, request: CompileRequest, clock: StageClock
 ) -> None:
-    needed = constant_bytes(selections)
-    if needed > budget.constant_bytes:
-        error = flash_error(needed, budget, board)
+    """Weights that exceed the flash are an error, or with --no-build a note."""
+    if emitted.constant_bytes > budget.constant_bytes:
+        error = flash_error(emitted.constant_bytes, budget, board)
         if request.build:
             raise error
         clock.note(str(error))
