@@ -22,7 +22,8 @@ def test_identity(session):
 
 
 def test_many_inferences(session):
-    for seed in range(20):
+    """More requests than there are sequence numbers."""
+    for seed in range(60):
         inputs = fake_network.random_inputs(seed)
         assert fake_network.same(session.infer(inputs), fake_network.expected(inputs))
 
@@ -54,6 +55,14 @@ def test_times(session):
     assert profile.total_minimum <= min(profile.whole.cycles)
     with pytest.raises(UsageError, match="the number of runs must be at least 1"):
         session.run(0)
+
+
+def test_more_steps_than_one_answer_holds(session, monkeypatch):
+    monkeypatch.setattr("quantmcu.device.session.PROFILE_STEPS", 1)
+    profile = session.profile(3)
+    assert [len(step.cycles) for step in profile.steps] == [3, 3]
+    assert len(profile.whole.cycles) == 3
+    assert session.run(1).first_run == 6
 
 
 def test_a_run_longer_than_the_line_timeout_is_not_done_twice(device):
