@@ -60,7 +60,7 @@ class QuantmcuPlatform(PlatformBase):
         if not protocol and options.get("board"):
             protocol = self.board_config(options["board"]).get("upload.protocol", "")
         installed = {
-            "tool-openocd": shutil.which("openocd") or importlib.util.find_spec("pyocd"),
+            "tool-openocd": shutil.which("openocd") or _importable("openocd_esp32") or _importable("pyocd"),
             "tool-bossac-nordicnrf52": shutil.which("bossac"),
         }
         for tool, found in installed.items():
@@ -116,6 +116,11 @@ class QuantmcuPlatform(PlatformBase):
                     "onboard": probe in debug.get("onboard_tools", []),
                     "default": probe in debug.get("default_tools", []),
                 }
+
+
+def _importable(module):
+    """Whether this Python has `module`."""
+    return importlib.util.find_spec(module) is not None
 
 
 def _write(path, text):

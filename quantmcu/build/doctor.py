@@ -105,7 +105,11 @@ def _optional() -> Iterator[Check]:
     )
     tool = installed_uploader("stlink")
     yield Check(
-        "flashing tool", tool is not None, tool or "neither OpenOCD nor pyOCD", "pip install pyocd", required=False
+        "flashing tool",
+        tool is not None,
+        tool or "neither OpenOCD nor pyOCD",
+        "pip install openocd-esp32",
+        required=False,
     )
     yield _serial_ports()
 

@@ -85,7 +85,7 @@ def _overflow_error(overflows: dict[str, int], board: Board, run: PlatformIORun)
 _UPLOAD_CAUSES = (
     # (text in the output, what, hint)
     (
-        r"open failed|No ST-?LINK|unable to find a matching|No (connected|available) debug probes|LIBUSB_ERROR_NO_DEVICE",
+        r"open failed|No ST-?LINK|unable to find a matching|No (connected|available) debug probes|ERROR_NO_DEVICE",
         "no board found",
         "connect the board's ST-LINK or probe port by USB; on Linux, PlatformIO's udev rules give access to it",
     ),
@@ -95,14 +95,19 @@ _UPLOAD_CAUSES = (
         "on Linux install PlatformIO's udev rules (99-platformio-udev.rules) and plug the board in again",
     ),
     (
-        r"specify `upload_port`|Couldn't find a board on the selected port|No device found on",
+        r"Target type \S+ not recognized|target type \S+ not recognized",
+        "pyOCD does not know this chip yet",
+        "`python -m pyocd pack install` with the name of the chip fetches its description; or install OpenOCD",
+    ),
+    (
+        r"no board's disk found|specify `upload_port`|Couldn't find a board on the selected port|No device found on",
         "no board found",
         "connect the board by USB; press reset twice for the boot loader; or name the port with --port",
     ),
     (
         r"(openocd|bossac): (command )?not found|No module named pyocd|HTTPClientError|UnknownPackageError",
         "no upload tool",
-        "`pip install pyocd` installs one without root rights (then --protocol pyocd); or install OpenOCD",
+        "`pip install openocd-esp32` (an OpenOCD with ST-LINK) or `pip install pyocd`: neither needs root rights",
     ),
     (r"[Vv]erify failed|verification failed|contents differ", "the flash does not hold what was written", "try again"),
     (r"upload_command|Unknown upload protocol", "this board has no upload", "run it in the emulator: quantmcu measure"),

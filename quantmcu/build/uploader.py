@@ -12,20 +12,20 @@ from quantmcu.errors import ToolError
 
 @dataclass(frozen=True)
 class _Uploader:
-    """What can flash with a protocol: programs on PATH, a Python package, PlatformIO's package; any one is enough."""
+    """What can flash with a protocol: a program on PATH, Python modules, PlatformIO's package; any one is enough."""
 
     program: str | None
-    module: str | None
+    modules: tuple[str, ...]
     package: str | None
     hint: str
 
 
-_PYOCD_HINT = "`pip install pyocd` installs one without root rights; or install OpenOCD (Debian: apt install openocd)"
+_PROBE_HINT = "`pip install openocd-esp32` (an OpenOCD with ST-LINK) or `pip install pyocd`: neither needs root rights"
 _UPLOADERS = {
-    "stlink": _Uploader("openocd", "pyocd", "tool-openocd", _PYOCD_HINT),
-    "cmsis-dap": _Uploader("openocd", "pyocd", "tool-openocd", _PYOCD_HINT),
-    "pyocd": _Uploader(None, "pyocd", None, "`pip install pyocd`"),
-    "sam-ba": _Uploader("bossac", None, "tool-bossac-nordicnrf52", "install Arduino's bossac 1.9 and put it on PATH"),
+    "stlink": _Uploader("openocd", ("openocd_esp32", "pyocd"), "tool-openocd", _PROBE_HINT),
+    "cmsis-dap": _Uploader("openocd", ("openocd_esp32", "pyocd"), "tool-openocd", _PROBE_HINT),
+    "pyocd": _Uploader(None, ("pyocd",), None, "`pip install pyocd`"),
+    "sam-ba": _Uploader("bossac", (), "tool-bossac-nordicnrf52", "install Arduino's bossac 1.9 and put it on PATH"),
 }
 
 
@@ -41,9 +41,7 @@ def installed_uploader(protocol: str) -> str | None:
         return path
     if uploader.package and platformio_package_installed(uploader.package):
         return uploader.package
-    if uploader.module and importlib.util.find_spec(uploader.module):
-        return f"python -m {uploader.module}"
-    return None
+    return next((f"python -m {module}" for module in uploader.modules if importlib.util.find_spec(module)), None)
 
 
 def require_uploader(protocol: str) -> None:
@@ -59,7 +57,7 @@ def require_uploader(protocol: str) -> None:
         return
     looked = [
         f"{uploader.program} on PATH" if uploader.program else "",
-        f"the Python package {uploader.module}" if uploader.module else "",
+        *(f"the Python module {module}" for module in uploader.modules),
         f"PlatformIO's {uploader.package} (its registry does not answer)" if uploader.package else "",
     ]
     raise ToolError(

@@ -1,5 +1,6 @@
 """The `upload` target: flashing by the board's probe, boot loader or disk."""
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -11,15 +12,13 @@ VARIABLE = "QUANTMCU_UPLOAD_PROTOCOL"  # overrides platformio.ini
 def add_target(env, board, program, firmware):
     """Defines `pio run -t upload`; PlatformIO takes the protocol from platformio.ini, else from the manifest."""
     protocol = os.environ.get(VARIABLE) or env.subst("$UPLOAD_PROTOCOL")
+    env.Replace(UPLOAD_PROTOCOL=protocol)
     if protocol in ("stlink", "cmsis-dap", "pyocd"):
         env.Replace(UPLOADCMD=_probe_command(env, board, protocol))
         source, actions = program, [env.VerboseAction("$UPLOADCMD", "Uploading $SOURCE")]
     elif protocol == "mbed":
         source = firmware
-        actions = [
-            env.VerboseAction(env.AutodetectUploadPort, "Looking for the board's disk..."),
-            env.VerboseAction(env.UploadToDisk, "Copying $SOURCE"),
-        ]
+        actions = [env.VerboseAction(_copy_to_disk, "Copying $SOURCE to the board's disk")]
     elif protocol == "sam-ba":
         env.Replace(UPLOADCMD='bossac --port "$UPLOAD_PORT" -U --info --erase --write "$SOURCE" --reset')
         source = firmware
@@ -33,16 +32,35 @@ def add_target(env, board, program, firmware):
 
 
 def _probe_command(env, board, protocol):
-    """OpenOCD where there is one (PATH, PlatformIO's package), else pyOCD of this Python."""
+    """OpenOCD where there is one (PATH, the Python package openocd-esp32, PlatformIO's), else pyOCD of this Python."""
     platform = env.PioPlatform()
     package = platform.get_package_dir("tool-openocd")
-    if protocol != "pyocd" and (package or shutil.which("openocd")):
-        scripts = ["-s", str(Path(package) / "openocd" / "scripts")] if package else []
-        program = ["-c", "program {$SOURCE} verify reset exit"]
-        command = ["openocd", *scripts, *platform.openocd_arguments(board, protocol), *program]
+    if protocol == "pyocd":
+        openocd = None
+    elif shutil.which("openocd"):
+        openocd = ["openocd"]
+    elif importlib.util.find_spec("openocd_esp32"):
+        openocd = [sys.executable, "-m", "openocd_esp32"]
+    elif package:
+        openocd = [str(Path(package) / "bin" / "openocd"), "-s", str(Path(package) / "openocd" / "scripts")]
     else:
-        command = [sys.executable, "-m", "pyocd", "load", "--target", board.get("debug.pyocd_target"), "$SOURCE"]
+        openocd = None
+    if openocd:
+        command = [*openocd, *platform.openocd_arguments(board, protocol), "-c", "program {$SOURCE} verify reset exit"]
+    else:
+        command = [sys.executable, "-m", "pyocd", "load", "--no-wait", "-t", board.get("debug.pyocd_target"), "$SOURCE"]
     return " ".join(f'"{word}"' for word in command)
+
+
+def _copy_to_disk(env, target, source):
+    """The probe programs what is copied to its disk, and takes the disk away for a moment."""
+    from platformio.device.finder import find_mbed_disk
+
+    disk = env.subst("$UPLOAD_PORT") or find_mbed_disk("")
+    if not disk or not Path(disk).is_dir():
+        sys.stderr.write(f"Error: no board's disk found{f' at {disk}' if disk else ''}\n")
+        env.Exit(1)
+    shutil.copyfile(str(source[0]), Path(disk) / "firmware.bin")
 
 
 def _enter_boot_loader(env, target=None, source=None):
