@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -60,6 +61,24 @@ class Builder:
     def tensor_name(self, wanted: str) -> str:
         """A tensor name that nothing has yet: `wanted`, with a number where needed."""
         return self._unique(wanted, {*self.tensors, *self._reserved})
+
+    def rename(self, tensor: str, wanted: str) -> None:
+        """Gives a tensor another name."""
+        name = self.tensor_name(wanted)
+        self.tensors[name] = replace(self.tensors.pop(tensor), name=name)
+        swap = {tensor: name}
+        self.ops = [
+            replace(
+                op,
+                inputs=tuple(swap.get(i, i) for i in op.inputs),
+                outputs=tuple(swap.get(o, o) for o in op.outputs),
+            )
+            for op in self.ops
+        ]
+        self.values = {
+            key: View(name, value.permutation) if isinstance(value, View) and value.tensor == tensor else value
+            for key, value in self.values.items()
+        }
 
     # -- values ---------------------------------------------------------------------------------------------------
 

@@ -232,6 +232,8 @@ class _Importer:
         if view.permutation != natural and view.permutation != channels_last(rank):
             view = View(self.builder.stored(node, view, natural), natural)
         if view.tensor != name:
+            if name in self.builder.tensors:  # in the layout that other operators read
+                self.builder.rename(name, f"{name}_stored")
             is_index = self.builder.tensors[view.tensor].is_index
             copied = self.builder.emit(
                 ops.Reshape, node, [view.tensor], shape=self.builder.stored_shape(view), is_index=is_index

@@ -11,7 +11,7 @@ from quantmcu.ir import ops
 from quantmcu.ir.graph import Graph
 from quantmcu.ir.ops import Op
 from quantmcu.ir.tensor import Tensor
-from quantmcu.passes.rewrite import Rewrite, apply_rule, bypass, fresh_tensor
+from quantmcu.passes.rewrite import Rewrite, apply_rule, bypass, fresh_tensor, only_reader
 
 
 def absorb_transposes(graph: Graph) -> Graph:
@@ -39,7 +39,8 @@ def _into_dense(graph: Graph, op: Op) -> Rewrite | None:
     flat = Tensor(fresh_tensor(graph, f"{transpose.inputs[0]}_flat"), graph.tensor(op.inputs[0]).shape)
     flatten = replace(reshape, inputs=transpose.inputs, outputs=(flat.name,))
     dense = replace(op, inputs=(flat.name,), weight=weight)
-    return Rewrite((op, reshape) if len(graph.consumers[reshape.output]) == 1 else (op,), (flatten, dense), (flat,))
+    removed = (op, reshape) if only_reader(graph, reshape.output) is op else (op,)
+    return Rewrite(removed, (flatten, dense), (flat,))
 
 
 def _into_input(graph: Graph, name: str) -> Graph:

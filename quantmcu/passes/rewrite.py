@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 
 from quantmcu.ir.graph import Graph
@@ -47,15 +47,20 @@ def apply_rule(graph: Graph, rule: Rule) -> Graph:
 
 
 def apply_rewrite(graph: Graph, change: Rewrite) -> Graph:
-    """The graph after one change; new operators stand where the last removed one stood."""
+    """The graph after one change; new operators stand where the last removed one stood, under names of their own."""
     removed = {id(op) for op in change.remove}
     last = max(index for index, op in enumerate(graph.ops) if id(op) in removed)
+    names = {op.name for op in graph.ops if id(op) not in removed}
+    added: list[Op] = []
+    for op in change.add:
+        added.append(_forwarded(replace(op, name=_fresh(op.name, names)), change.forward))
+        names.add(added[-1].name)
     ops: list[Op] = []
     for index, op in enumerate(graph.ops):
         if id(op) not in removed:
             ops.append(_forwarded(op, change.forward))
         if index == last:
-            ops += [_forwarded(new, change.forward) for new in change.add]
+            ops += added
     return graph.with_ops(ops, change.tensors)
 
 
@@ -89,16 +94,10 @@ def private_producer(graph: Graph, tensor: str) -> Op | None:
 
 def fresh_tensor(graph: Graph, wanted: str) -> str:
     """A tensor name that nothing has yet."""
-    name, number = wanted, 0
-    while name in graph.tensors:
-        number += 1
-        name = f"{wanted}_{number}"
-    return name
+    return _fresh(wanted, graph.tensors)
 
 
-def fresh_op(graph: Graph, wanted: str) -> str:
-    """An operator name that nothing has yet."""
-    taken = {op.name for op in graph.ops}
+def _fresh(wanted: str, taken: Container[str]) -> str:
     name, number = wanted, 0
     while name in taken:
         number += 1
