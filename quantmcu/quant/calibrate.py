@@ -21,8 +21,8 @@ Progress = Callable[[int, int], None]
 """Called after each sample with the number done and the number in all."""
 
 DEFAULT_METHOD: RangeMethod = "percentile"
-"""Measured at 8 bits (agreement with float; signal to noise of the outputs): MobileNetV2 1.0 @144 p99.99 91.0 %, 19.0 dB;
-mse 90.2 %, 17.2 dB; min-max 87.4 %, 14.1 dB. BlazeFace 29.2 dB against 28.4 and 25.7. The smaller models differ little."""
+"""Measured at 8 bits (agreement with float; signal to noise of the outputs): MobileNetV2 1.0 @144 p99.99 91.0 %,
+19.0 dB; mse 90.2 %, 17.2 dB; min-max 87.4 %, 14.1 dB. BlazeFace 29.2 dB against 28.4 and 25.7. Others differ little."""
 
 
 def calibrate(

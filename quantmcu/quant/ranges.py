@@ -95,11 +95,13 @@ def quantization_errors(
     def antiderivative(values: NDArray[np.float64]) -> NDArray[np.float64]:
         codes = values / scales[:, None] + zero_points[:, None]
         nearest = np.clip(np.rint(codes), 0, highest)
-        return nearest / 12 + (codes - nearest) ** 3 / 3
+        total: NDArray[np.float64] = nearest / 12 + (codes - nearest) ** 3 / 3
+        return total
 
     area = antiderivative(edges[used + 1]) - antiderivative(edges[used])
     errors: NDArray[np.float64] = area @ histogram.counts[used].astype(np.float64)
-    return np.asarray(errors * scales**3 / (histogram.width * histogram.total), np.float64)
+    errors *= scales**3 / (histogram.width * histogram.total)
+    return errors
 
 
 def affine_parameters(

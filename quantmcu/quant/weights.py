@@ -44,9 +44,10 @@ def smallest_scales(rows: NDArray[np.float64], bias: NDArray[np.float32], source
     bias_units = np.abs(bias.astype(np.float64)) / source.scale
     # largest |sum of w * (code - zero point)| and of its parts, for any codes, in units of the weight scale
     products = source.highest_code * np.abs(rows).sum(axis=1) * 2
-    needed = np.maximum(bias_units / _BIAS_LIMIT, (products + bias_units) / _ACCUMULATOR_LIMIT)
+    needed: NDArray[np.float64] = np.maximum(bias_units / _BIAS_LIMIT, (products + bias_units) / _ACCUMULATOR_LIMIT)
     # any scale does for a channel of zeros without bias; not a large one, since all channels of a layer share a shift
-    return np.where(needed > 0, needed, needed[needed > 0].min(initial=1.0))
+    needed[needed == 0] = needed[needed > 0].min(initial=1.0)
+    return needed
 
 
 def _best_fractions(rows: NDArray[np.float64], scales: NDArray[np.float64], limit: int) -> NDArray[np.float64]:
