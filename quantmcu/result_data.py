@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import quantmcu
 from quantmcu.build import BuildResult
+from quantmcu.build.size import firmware_size
+from quantmcu.codegen.select import Selection, flat
 from quantmcu.data import Dataset
 from quantmcu.ir.macs import graph_macs, graph_parameters
 from quantmcu.memory.budget import Budget
 from quantmcu.program import steps
-from quantmcu.program.macs import program_macs, step_macs
-from quantmcu.program.program import Program, Value
+from quantmcu.program.macs import step_macs
+from quantmcu.program.program import Program
 from quantmcu.progress import StageClock
 from quantmcu.results import SCHEMA
 from quantmcu.targets import Board
@@ -55,7 +56,7 @@ def describe(
             "ram_bytes": budget.ram_bytes,
         },
         "plan": {"split_at": None, "grid": [1, 1], "halo_mode": None, "stage_macs": 0, "stage_macs_unsplit": 0, "branches": []},
-        "bitops": _bitops(program),
+        "bitops": _bitops(network),
         "memory": _memory(network, board, budget, built),
         "steps": _steps(network),
         "calibration": {"data": dataset.description, "samples": len(dataset)},
@@ -83,14 +84,15 @@ def _port(program: Program, name: str, layouts: tuple[tuple[int, ...] | None, ..
     }
 
 
-def _bitops(program: Program) -> dict[str, Any]:
+def _bitops(network: CompiledNetwork) -> dict[str, Any]:
     """MACs x weight bits x input bits (docs/numerics.md), and the same at 8 bit."""
     total = sum(
-        step_macs(step, program.output_value(step)) * step.weight_bits * program.input_values(step)[0].bits
-        for step in program.steps
-        if isinstance(step, steps.Convolution)
+        step_macs(context.step, context.output) * context.step.weight_bits * context.inputs[0].bits
+        for selection in flat(network.selections)
+        for context in selection.used
+        if isinstance(context.step, steps.Convolution)
     )
-    uniform = program_macs(program) * 64
+    uniform = 64 * sum(selection.macs for selection in flat(network.selections))
     return {
         "total": total,
         "patch_stage": 0,
@@ -103,9 +105,8 @@ def _bitops(program: Program) -> dict[str, Any]:
 def _memory(
     network: CompiledNetwork, board: Board, budget: Budget, built: BuildResult | None
 ) -> dict[str, Any]:
-    plan, program = network.plan, network.program
-    scratch = max((selection.memory.scratch_bytes for selection in network.selections), default=0)
-    peak = program.steps[plan.peak_step]
+    plan, program, slots = network.plan, network.program, network.timeline.slots
+    scratch = max((selection.scratch_bytes for selection in flat(network.selections)), default=0)
     live = [b for b in plan.buffers if b.first <= plan.peak_step <= b.last]
     ports = [program.values[name] for name in (*program.inputs, *program.outputs)]
     memory: dict[str, Any] = {
@@ -117,13 +118,13 @@ def _memory(
         "stack_bytes": board.stack_bytes,
         "io_bytes": sum(value.nbytes for value in ports),
         "ram_total_bytes": plan.arena_bytes + board.stack_bytes,
-        "weights_bytes": weights_bytes(network),
+        "weights_bytes": network.emitted.constant_bytes,
         "code_bytes": None,
         "flash_total_bytes": None,
-        "peak_step": peak.name,
+        "peak_step": slots[plan.peak_step].name,
         "peak_live": [{"values": list(b.values) or ["scratch"], "bytes": b.nbytes} for b in live],
         "timeline": [
-            {"step": step.name, "live_bytes": bytes_} for step, bytes_ in zip(program.steps, plan.live, strict=True)
+            {"step": slot.name, "live_bytes": nbytes} for slot, nbytes in zip(slots, plan.live, strict=True)
         ],
     }
     if built is not None:
@@ -131,37 +132,37 @@ def _memory(
     return memory
 
 
-def weights_bytes(network: CompiledNetwork) -> int:
-    """Bytes of weights, biases, multipliers and tables in flash."""
-    lowered = (s.kernel.lower(s.context) for s in network.selections if s.kernel is not None)
-    stored = {v.name: v.nbytes for s in network.selections for v in s.context.inputs if v.data is not None}
-    return sum(c.data.nbytes for step in lowered for c in step.constants) + sum(stored.values())
-
-
 def _linked(elf: Path, board: Board) -> dict[str, Any]:
     """What the linker made of it."""
-    raise NotImplementedError
+    size = firmware_size(elf, board)
+    return {
+        "code_bytes": size.code,
+        "network_code_bytes": size.network_code,
+        "constants_bytes": size.constants,
+        "data_bytes": size.data + size.bss,
+        "flash_total_bytes": size.flash,
+        "ram_total_bytes": size.ram,
+        "regions": dict(size.regions),
+    }
 
 
 def _steps(network: CompiledNetwork) -> list[dict[str, Any]]:
-    rows = []
-    for selection in network.selections:
-        if selection.kernel is None:
-            continue
-        step, output = selection.context.step, selection.context.output
-        rows.append(
-            {
-                "name": step.name,
-                "layer": step.layer or step.name,
-                "operator": type(step).__name__,
-                "kernel": selection.kernel.name,
-                "shape": list(output.shape),
-                "input_bits": [value.bits for value in selection.context.inputs],
-                "weight_bits": getattr(step, "weight_bits", None),
-                "output_bits": output.bits,
-                "macs": step_macs(step, output),
-                "scratch_bytes": selection.memory.scratch_bytes,
-                "predicted_cycles": round(selection.cycles),
-            }
-        )
-    return rows
+    return [_step(selection) for selection in flat(network.selections) if selection.kernel is not None]
+
+
+def _step(selection: Selection) -> dict[str, Any]:
+    assert selection.kernel is not None
+    step, context = selection.step, selection.context
+    return {
+        "name": step.name,
+        "layer": step.layer or step.name,
+        "operator": type(step).__name__,
+        "kernel": selection.kernel.name,
+        "shape": list(context.output.shape),
+        "input_bits": [value.bits for value in context.inputs],
+        "weight_bits": getattr(step, "weight_bits", None),
+        "output_bits": context.output.bits,
+        "macs": selection.macs,
+        "scratch_bytes": selection.scratch_bytes,
+        "predicted_cycles": round(selection.cycles),
+    }

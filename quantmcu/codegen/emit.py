@@ -5,18 +5,19 @@ All decisions were made before: the kernels state what to call with which consta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from quantmcu.codegen.identifiers import c_identifiers
-from quantmcu.codegen.kernel import Argument, Call, Constant, FieldValue, Input, LoweredStep, Output, Reference, Scratch
-from quantmcu.codegen.select import Selection
-from quantmcu.codegen.templates import c_comment, environment
-from quantmcu.memory.planner import MemoryPlan, Placement
-from quantmcu.program.macs import step_macs
-from quantmcu.program.program import Program, Value
+from quantmcu.codegen.kernel import Constant
+from quantmcu.codegen.names import Names
+from quantmcu.codegen.select import AnySelection, StageSelection
+from quantmcu.codegen.step_text import StepCode, StepText, load_code, step_code
+from quantmcu.codegen.templates import environment
+from quantmcu.memory.planner import MemoryPlan
+from quantmcu.memory.timeline import Timeline
+from quantmcu.program.program import Program
 from quantmcu.resources import data_folder
 
 _C_TYPES = {
@@ -38,32 +39,17 @@ class ArrayText:
 
 
 @dataclass(frozen=True)
-class MapText:
-    """A named place in an arena."""
-
-    macro: str
-    place: str
-    comment: str
-
-
-@dataclass(frozen=True)
-class CallText:
-    """One call in a step's function."""
-
-    function: str
-    structure: str
-    fields: tuple[tuple[str, str], ...]
-    arguments: str
-
-
-@dataclass(frozen=True)
-class StepText:
-    """A step's function."""
+class SegmentText:
+    """Steps that run one after another, the whole row `cells` times."""
 
     identifier: str
-    name: str
-    title: str
-    calls: tuple[CallText, ...]
+    cells: int
+    steps: tuple[StepText, ...]
+
+    @property
+    def in_stage(self) -> bool:
+        """Belongs to a patch stage."""
+        return self.steps[0].in_stage
 
 
 @dataclass(frozen=True)
@@ -80,153 +66,100 @@ class PortText:
     note: str
 
 
-def emit_model(program: Program, selections: Sequence[Selection], plan: MemoryPlan) -> dict[str, str]:
-    """The files of the generated folder by path: quantmcu.h, model.c, weights.h, kernels/*.
+@dataclass(frozen=True, eq=False)
+class EmittedModel:
+    """The generated folder.
 
-    The folder is self-contained C11: it needs no PlatformIO, no heap, and of libc only memcpy and memset.
+    Attributes:
+        files: text by path: quantmcu.h, model.c, weights.h, kernels/*. Self-contained C11; of libc only memcpy and memset.
+        constant_bytes: bytes of weights and tables in flash.
     """
-    return _Emitter(program, selections, plan).files()
+
+    files: Mapping[str, str]
+    constant_bytes: int
 
 
-class _Emitter:
-    def __init__(self, program: Program, selections: Sequence[Selection], plan: MemoryPlan) -> None:
-        self.program = program
-        self.plan = plan
-        self.running = [(i, s) for i, s in enumerate(selections) if s.kernel is not None]
-        self.lowered: dict[int, LoweredStep] = {
-            i: s.kernel.lower(s.context) for i, s in self.running if s.kernel is not None
-        }
-        self.places = plan.value_placements()
-        self.scratch = plan.scratch_placements()
-        self.step_ids = c_identifiers(
-            {step.name: f"{type(step).__name__}_{index}" for index, step in enumerate(program.steps)}
-        )
-        stored = [name for name in program.values if name in self.places]
-        writers = {step.output: self.step_ids[step.name] for step in program.steps}
-        maps = c_identifiers({name: writers.get(name, f"input_{i}") for i, name in enumerate(stored)}, prefer=writers)
-        self.map_macros = {name: f"MAP_{maps[name].upper()}" for name in stored}
-        constants = [value.name for value in program.values.values() if value.data is not None]
-        ids = c_identifiers({name: str(i) for i, name in enumerate(constants)})
-        self.constant_ids = {name: f"constant_{ids[name]}" for name in constants}
-
-    def files(self) -> dict[str, str]:
-        """Paths and texts."""
-        templates = environment()
-        kernels = self._kernel_files()
-        headers = sorted({name for low in self.lowered.values() for name in low.headers})
-        model = templates.get_template("model.c.j2").render(
-            program=self.program,
-            headers=headers,
-            regions=[(name, size) for name, size in sorted(self.plan.region_bytes.items())],
-            maps=[self._map(self.program.values[name]) for name in self.map_macros],
-            scratch=[self._scratch_map(index) for index in sorted(self.scratch)],
-            steps=[self._step(index, selection) for index, selection in self.running],
-            inputs=[self._port(i, n, self.program.input_layouts) for i, n in enumerate(self.program.inputs)],
-            outputs=[self._port(i, n, self.program.output_layouts) for i, n in enumerate(self.program.outputs)],
-        )
-        weights = templates.get_template("weights.h.j2").render(program=self.program, arrays=self._arrays())
-        interface = (data_folder("firmware") / "runtime" / "quantmcu.h").read_text()
-        return {"quantmcu.h": interface, "model.c": model, "weights.h": weights} | kernels
-
-    def _kernel_files(self) -> dict[str, str]:
-        folder = data_folder("firmware") / "kernels"
-        names = sorted({name for low in self.lowered.values() for name in (*low.headers, *low.sources)})
-        files = {f"kernels/{name}": (folder / name).read_text() for name in names}
-        for low in self.lowered.values():
-            for name, text in low.generated.items():
-                path = f"kernels/{name}"
-                if files.setdefault(path, text) != text:
-                    raise ValueError(f"two steps generate different texts for {path}")
-        return _with_includes(files)
-
-    # Names and places
-
-    def _address(self, place: Placement, offset: int = 0) -> str:
-        return f"&arena_{place.region}[{place.offset + offset}]"
-
-    def _map(self, value: Value) -> MapText:
-        shape = "x".join(str(size) for size in value.shape)
-        comment = c_comment(f"{shape}, {value.bits} bit: {value.name}")
-        return MapText(self.map_macros[value.name], self._address(self.places[value.name]), comment)
-
-    def _scratch_map(self, index: int) -> MapText:
-        step = self.program.steps[index]
-        macro = f"SCRATCH_{self.step_ids[step.name].upper()}"
-        nbytes = next(b.nbytes for b in self.plan.buffers if b.scratch_of == index)
-        return MapText(macro, self._address(self.scratch[index]), f"{nbytes} bytes")
-
-    def _value_pointer(self, name: str, offset: int = 0) -> str:
-        if name in self.constant_ids:
-            base = self.constant_ids[name]
-        else:
-            base = self.map_macros[name]
-        return f"{base} + {offset}" if offset else base
-
-    def _argument(self, index: int, argument: Argument) -> str:
-        step = self.program.steps[index]
-        match argument:
-            case Input(position, offset):
-                return self._value_pointer(step.inputs[position], offset)
-            case Output(offset):
-                return self._value_pointer(step.output, offset)
-            case Scratch(offset):
-                base = f"SCRATCH_{self.step_ids[step.name].upper()}"
-                return f"{base} + {offset}" if offset else base
-            case int():
-                return str(argument)
-
-    # Texts
-
-    def _step(self, index: int, selection: Selection) -> StepText:
-        step, kernel = selection.context.step, selection.kernel
-        assert kernel is not None
-        sources = ", ".join("x".join(map(str, value.shape)) for value in selection.context.inputs)
-        target = "x".join(map(str, selection.context.output.shape))
-        macs = step_macs(step, selection.context.output)
-        title = f"{step.name}: {type(step).__name__} {sources} -> {target}"
-        title += f", {macs} MACs" if macs else ""
-        calls = tuple(self._call(index, call) for call in self.lowered[index].calls)
-        return StepText(self.step_ids[step.name], step.name, c_comment(f"{title}, kernel {kernel.name}"), calls)
-
-    def _call(self, index: int, call: Call) -> CallText:
-        prefix = self.step_ids[self.program.steps[index].name]
-        fields = tuple((name, _field(prefix, value)) for name, value in call.fields.items())
-        arguments = ", ".join(self._argument(index, argument) for argument in call.arguments)
-        return CallText(call.function, call.structure, fields, arguments)
-
-    def _arrays(self) -> list[ArrayText]:
-        arrays = [
-            _array(f"{self.step_ids[self.program.steps[index].name]}_{constant.suffix}", constant)
-            for index in sorted(self.lowered)
-            for constant in self.lowered[index].constants
-        ]
-        for name, identifier in self.constant_ids.items():
-            value = self.program.values[name]
-            assert value.data is not None
-            arrays.append(_array(identifier, Constant("", value.data, 8, f"constant operand {name}")))
-        return arrays
-
-    def _port(self, index: int, name: str, layouts: Sequence[tuple[int, ...] | None]) -> PortText:
-        value = self.program.values[name]
-        layout = layouts[index] if index < len(layouts) else None
-        note = f"axes {layout} of the ONNX model" if layout else ""
-        scale = np.float32(value.qparams.scale if value.qparams else 1)
-        zero_point = value.qparams.zero_point if value.qparams else 0
-        text = np.format_float_scientific(scale, unique=True, trim="0")
-        return PortText(
-            name, self._value_pointer(name), value.nbytes, value.bits, value.shape, f"{text}f", zero_point, note
-        )
+def emit_model(
+    program: Program, selections: Sequence[AnySelection], timeline: Timeline, plan: MemoryPlan
+) -> EmittedModel:
+    """The C of `program` with these kernels at these places."""
+    names = Names(program, selections, plan)
+    segments, codes = _segments(selections, names)
+    patches = any(segment.in_stage for segment in segments)
+    kernels = _kernel_files(codes, patches=patches)
+    headers = {name for code in codes for low in code.lowered for name in low.headers}
+    arrays = [_array(name, constant) for code in codes for name, constant in code.constants]
+    arrays += [_constant_operand(program, name, identifier) for name, identifier in names.constants.items()]
+    templates = environment()
+    model = templates.get_template("model.c.j2").render(
+        program=program,
+        headers=sorted(headers | {"patches.h"} if patches else headers),
+        regions=sorted(plan.region_bytes.items()),
+        maps=names.map_texts(),
+        scratch=names.scratch_texts([slot.name for slot in timeline.slots], selections),
+        segments=segments,
+        inputs=[_port(program, names, n, i, program.input_layouts) for i, n in enumerate(program.inputs)],
+        outputs=[_port(program, names, n, i, program.output_layouts) for i, n in enumerate(program.outputs)],
+    )
+    weights = templates.get_template("weights.h.j2").render(program=program, arrays=arrays)
+    interface = (data_folder("firmware") / "runtime" / "quantmcu.h").read_text()
+    stored = sum(constant.data.nbytes for code in codes for _, constant in code.constants)
+    stored += sum(program.values[name].nbytes for name in names.constants)
+    return EmittedModel({"quantmcu.h": interface, "model.c": model, "weights.h": weights} | kernels, stored)
 
 
-def _field(prefix: str, value: FieldValue) -> str:
-    match value:
-        case Reference(suffix):
-            return f"{prefix}_{suffix}"
-        case tuple():
-            return "{" + ", ".join(str(int(v)) for v in value) + "}"
-        case _:
-            number = int(value)
-            return "INT32_MIN" if number == -(2**31) else str(number)
+def _segments(selections: Sequence[AnySelection], names: Names) -> tuple[list[SegmentText], list[StepCode]]:
+    """The steps in rows that repeat together, and their code."""
+    segments: list[SegmentText] = []
+    codes: list[StepCode] = []
+    for item in selections:
+        if isinstance(item, StageSelection):
+            loads = [load_code(item, name, names) for name in item.stage.inputs]
+            inner = [step_code(selection, names, item) for selection in item.selections]
+            codes += inner
+            texts = (*loads, *(code.text for code in inner))
+            segments.append(SegmentText(f"stage_{len(segments) + 1}", len(item.stage.cells), texts))
+        elif item.kernel is not None:
+            code = step_code(item, names)
+            codes.append(code)
+            if segments and not segments[-1].in_stage:
+                last = segments.pop()
+                segments.append(SegmentText(last.identifier, 1, (*last.steps, code.text)))
+            else:
+                segments.append(SegmentText(f"layers_{len(segments) + 1}", 1, (code.text,)))
+    return segments, codes
+
+
+def _kernel_files(codes: Sequence[StepCode], *, patches: bool) -> dict[str, str]:
+    """Text by path of all kernel sources and headers, with the headers that they include."""
+    folder = data_folder("firmware") / "kernels"
+    wanted = {name for code in codes for low in code.lowered for name in (*low.headers, *low.sources)}
+    if patches:
+        wanted |= {"patches.h", "patches.c"}
+    files = {f"kernels/{name}": (folder / name).read_text() for name in sorted(wanted)}
+    for low in (low for code in codes for low in code.lowered):
+        for name, text in low.generated.items():
+            if files.setdefault(f"kernels/{name}", text) != text:
+                raise ValueError(f"two steps generate different texts for kernels/{name}")
+    waiting = list(files.values())
+    while waiting:
+        for name in _included(waiting.pop()):
+            if f"kernels/{name}" not in files and (folder / name).is_file():
+                files[f"kernels/{name}"] = (folder / name).read_text()
+                waiting.append(files[f"kernels/{name}"])
+    return dict(sorted(files.items()))
+
+
+def _included(text: str) -> Iterator[str]:
+    for line in text.splitlines():
+        if line.startswith('#include "'):
+            yield line.split('"')[1]
+
+
+def _constant_operand(program: Program, name: str, identifier: str) -> ArrayText:
+    data = program.values[name].data
+    assert data is not None
+    return _array(identifier, Constant("", data, 8, f"constant operand {name}"))
 
 
 def _array(name: str, constant: Constant) -> ArrayText:
@@ -245,17 +178,15 @@ def _literal(value: int, dtype: np.dtype[np.generic]) -> str:
     return str(value)
 
 
-def _with_includes(files: Mapping[str, str]) -> dict[str, str]:
-    """Adds the kernel headers that the files include, directly or through others."""
-    folder = data_folder("firmware") / "kernels"
-    result = dict(files)
-    waiting = list(files.values())
-    while waiting:
-        for line in waiting.pop().splitlines():
-            if line.startswith('#include "'):
-                name = line.split('"')[1]
-                path = f"kernels/{name}"
-                if path not in result and (folder / name).is_file():
-                    result[path] = (folder / name).read_text()
-                    waiting.append(result[path])
-    return dict(sorted(result.items()))
+def _port(
+    program: Program, names: Names, name: str, index: int, layouts: Sequence[tuple[int, ...] | None]
+) -> PortText:
+    value = program.values[name]
+    layout = layouts[index] if index < len(layouts) else None
+    note = f"axes {layout} of the ONNX model" if layout else ""
+    scale = np.float32(value.qparams.scale if value.qparams else 1)
+    zero_point = value.qparams.zero_point if value.qparams else 0
+    text = np.format_float_scientific(scale, unique=True, trim="0")
+    return PortText(
+        name, names.pointer(name), value.nbytes, value.bits, value.shape, f"{text}f", zero_point, note
+    )

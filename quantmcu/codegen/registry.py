@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from quantmcu.codegen.kernel import Kernel, StepContext
@@ -28,20 +28,22 @@ def all_kernels() -> Iterator[Kernel]:
     yield from (_KERNELS[name] for name in sorted(_KERNELS))
 
 
-def choose_kernel(context: StepContext) -> Kernel:
-    """The kernel with the fewest predicted cycles for a step.
+def choose_kernel(contexts: Sequence[StepContext]) -> Kernel:
+    """The kernel with the fewest predicted cycles for a step, in all contexts in which it runs.
 
     Raises:
         QuantMCUError: no kernel computes it on this core; says why each one does not.
     """
-    candidates = [kernel for kernel in all_kernels() if isinstance(context.step, kernel.step_type)]
-    usable = [kernel for kernel in candidates if kernel.unsupported(context) is None]
+    first = contexts[0]
+    candidates = [kernel for kernel in all_kernels() if isinstance(first.step, kernel.step_type)]
+    refusals = {kernel.name: next(filter(None, map(kernel.unsupported, contexts)), None) for kernel in candidates}
+    usable = [kernel for kernel in candidates if refusals[kernel.name] is None]
     if not usable:
-        reasons = "; ".join(f"{kernel.name}: {kernel.unsupported(context)}" for kernel in candidates) or "no kernel"
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items()) or "no kernel"
         raise QuantMCUError(
-            f"no kernel computes {type(context.step).__name__} in this form on {context.core.name}",
-            where=context.step.layer or context.step.name,
+            f"no kernel computes {type(first.step).__name__} in this form on {first.core.name}",
+            where=first.step.layer or first.step.name,
             why=reasons,
             hint="please report this model: every step of the integer program should have a portable kernel",
         )
-    return min(usable, key=lambda kernel: (kernel.cycles(context), kernel.order, kernel.name))
+    return min(usable, key=lambda kernel: (sum(map(kernel.cycles, contexts)), kernel.order, kernel.name))

@@ -1,48 +1,125 @@
-"""Chooses a kernel for every step."""
+"""Chooses a kernel for every step, those inside patch stages included, and says what memory they need when."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quantmcu.codegen.kernel import Core, Kernel, StepContext
 from quantmcu.codegen.registry import choose_kernel
-from quantmcu.memory.buffers import StepMemory
+from quantmcu.memory.timeline import Slot, Timeline
 from quantmcu.program import steps
-from quantmcu.program.program import Program
+from quantmcu.program.macs import step_macs
+from quantmcu.program.program import Program, Value
+from quantmcu.program.stages import Cell, PatchStage
+from quantmcu.program.steps import Step
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """A step with its kernel; a Reshape has none, since its output is its input."""
+    """A step with its kernel; a Reshape has none, since its output is its input.
 
-    context: StepContext
+    Attributes:
+        contexts: one; for a step of a patch stage one a cell, None where the cell has nothing to compute.
+    """
+
+    step: Step
+    contexts: tuple[StepContext | None, ...]
     kernel: Kernel | None
 
     @property
-    def memory(self) -> StepMemory:
-        """What the memory planner must know."""
+    def used(self) -> tuple[StepContext, ...]:
+        """The contexts in which something is computed."""
+        return tuple(context for context in self.contexts if context is not None)
+
+    @property
+    def context(self) -> StepContext:
+        """The first context; the only one outside patch stages."""
+        return self.used[0]
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Bytes of scratch memory that suffice in every context."""
+        return 0 if self.kernel is None else max(self.kernel.scratch_bytes(context) for context in self.used)
+
+    @property
+    def in_place(self) -> tuple[int, ...]:
+        """Inputs whose memory the output may take over in every context."""
         if self.kernel is None:
-            return StepMemory(in_place=(0,))
-        return StepMemory(self.kernel.in_place_inputs(self.context), self.kernel.scratch_bytes(self.context))
+            return (0,)
+        allowed = [self.kernel.in_place_inputs(context) for context in self.used]
+        return tuple(index for index in allowed[0] if all(index in other for other in allowed))
 
     @property
     def cycles(self) -> float:
-        """Predicted cycles."""
-        return 0.0 if self.kernel is None else self.kernel.cycles(self.context)
+        """Predicted cycles, over all contexts."""
+        return 0.0 if self.kernel is None else sum(self.kernel.cycles(context) for context in self.used)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates, over all contexts."""
+        return sum(step_macs(context.step, context.output) for context in self.used)
 
 
-def select_kernels(program: Program, core: Core) -> list[Selection]:
-    """One selection a step of `program`, in order: the kernel with the fewest predicted cycles on `core`.
+@dataclass(frozen=True, eq=False)
+class StageSelection:
+    """A patch stage with the kernels of its steps, in their order."""
+
+    stage: PatchStage
+    selections: tuple[Selection, ...]
+
+    def local(self, name: str) -> str:
+        """Name of a cell's own array, which is distinct from the whole map's."""
+        return f"{self.stage.name}/{name}"
+
+    def carried(self, name: str) -> str:
+        """Name of the array that holds the rows of `name` between cells."""
+        return f"{self.stage.name}/{name}/carried"
+
+
+AnySelection = Selection | StageSelection
+
+
+def flat(selections: Sequence[AnySelection]) -> list[Selection]:
+    """All selections, those inside stages included."""
+    return [
+        inner for item in selections for inner in (item.selections if isinstance(item, StageSelection) else (item,))
+    ]
+
+
+def select_kernels(program: Program, core: Core) -> list[AnySelection]:
+    """The kernels with the fewest predicted cycles on `core`, in the order of the program's steps.
 
     Raises:
         QuantMCUError: a step that no kernel computes.
     """
-    selections = []
-    for step in program.steps:
-        context = StepContext(step, program.input_values(step), program.output_value(step), core)
-        renames = isinstance(step, steps.Reshape) and _source_dies(program, step)
-        selections.append(Selection(context, None if renames else choose_kernel(context)))
-    return selections
+    return [
+        _select_stage(program, step, core) if isinstance(step, PatchStage) else _select(program, step, core)
+        for step in program.steps
+    ]
+
+
+def _select(program: Program, step: Step, core: Core) -> Selection:
+    context = StepContext(step, program.input_values(step), program.output_value(step), core)
+    renames = isinstance(step, steps.Reshape) and _source_dies(program, step)
+    return Selection(step, (context,), None if renames else choose_kernel([context]))
+
+
+def _select_stage(program: Program, stage: PatchStage, core: Core) -> StageSelection:
+    chosen = []
+    for name in stage.order:
+        contexts = tuple(_cell_context(program, cell, name, core) for cell in stage.cells)
+        used = [context for context in contexts if context is not None]
+        chosen.append(Selection(used[0].step, contexts, choose_kernel(used)))
+    return StageSelection(stage, tuple(chosen))
+
+
+def _cell_context(program: Program, cell: Cell, name: str, core: Core) -> StepContext | None:
+    step = cell.steps.get(name)
+    if step is None:
+        return None
+    inputs = tuple(cell.values.get(operand) or program.values[operand] for operand in step.inputs)
+    return StepContext(step, inputs, cell.fresh(step.output), core)
 
 
 def _source_dies(program: Program, step: steps.Reshape) -> bool:
@@ -52,3 +129,87 @@ def _source_dies(program: Program, step: steps.Reshape) -> bool:
         return False
     readers = [other for other in program.steps if source in other.inputs]
     return readers[-1] is step
+
+
+def memory_timeline(program: Program, selections: Sequence[AnySelection]) -> Timeline:
+    """What the memory planner must know of `program` with these kernels."""
+    return _TimelineBuilder(program).build(selections)
+
+
+class _TimelineBuilder:
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.slots: list[Slot] = []
+        self.nbytes = {value.name: value.nbytes for value in program.values.values() if value.data is None}
+        self.spans: dict[str, tuple[int, int]] = {}
+
+    def build(self, selections: Sequence[AnySelection]) -> Timeline:
+        """All slots."""
+        for item in selections:
+            if isinstance(item, StageSelection):
+                self._stage(item)
+            else:
+                self._step(item)
+        written = {name: i for i in reversed(range(len(self.slots))) for name in self.slots[i].writes}
+        for name in self.program.inputs:
+            self._span(name, 0, 0)
+        for name in self.program.outputs:
+            self._span(name, written.get(name, 0), len(self.slots) - 1)
+        used = {name for slot in self.slots for name in (*slot.reads, *slot.writes)} | set(self.spans)
+        sizes = {name: size for name, size in self.nbytes.items() if name in used}
+        return Timeline(tuple(self.slots), sizes, self.spans)
+
+    def _span(self, name: str, first: int, last: int) -> None:
+        before = self.spans.get(name, (first, last))
+        self.spans[name] = (min(first, before[0]), max(last, before[1]))
+
+    def _step(self, selection: Selection) -> None:
+        step = selection.step
+        in_place = tuple(step.inputs[index] for index in selection.in_place)
+        self.slots.append(Slot(step.name, step.inputs, (step.output,), in_place, selection.scratch_bytes))
+
+    def _stage(self, item: StageSelection) -> None:
+        stage, first = item.stage, len(self.slots)
+        for name, size in _largest(stage).items():
+            self.nbytes[item.local(name)] = size
+        for name in stage.inputs:
+            self.slots.append(Slot(f"{stage.name}/load {name}", (name,), (item.local(name),)))
+        locals_ = {name for cell in stage.cells for name in cell.values}
+        for selection in item.selections:
+            step = selection.step
+            reads = tuple(item.local(name) if name in locals_ else name for name in step.inputs)
+            carries = step.output in stage.carrying
+            in_place = () if carries else tuple(reads[index] for index in selection.in_place)
+            results = tuple(name for name in stage.outputs if name == step.output)
+            writes = (item.local(step.output), *results)
+            self.slots.append(Slot(step.name, reads, writes, in_place, selection.scratch_bytes))
+        last = len(self.slots) - 1
+        for name in (*stage.inputs, *stage.outputs):
+            self._span(name, first, last)
+        for name, size in carried_bytes(stage).items():
+            self.nbytes[item.carried(name)] = size
+            self._span(item.carried(name), first, last)
+
+
+def _largest(stage: PatchStage) -> dict[str, int]:
+    """Bytes of each local value in the cell where it is largest."""
+    sizes: dict[str, int] = {}
+    for cell in stage.cells:
+        for name, value in cell.values.items():
+            sizes[name] = max(sizes.get(name, 0), value.nbytes)
+    return sizes
+
+
+def carried_bytes(stage: PatchStage) -> dict[str, int]:
+    """Bytes that each local value keeps between cells, where it keeps any."""
+    sizes: dict[str, int] = {}
+    for cell in stage.cells:
+        for name, rows in cell.kept.items():
+            sizes[name] = max(sizes.get(name, 0), rows * _bytes_of_row(cell.values[name]))
+    return sizes
+
+
+def _bytes_of_row(value: Value) -> int:
+    """Bytes of one row of pixels."""
+    return value.shape[2] * value.row_bytes
+

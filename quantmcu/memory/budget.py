@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from quantmcu.errors import QuantMCUError
 from quantmcu.memory.buffers import Buffer
 from quantmcu.memory.planner import ALIGNMENT, ArenaRegion, DoesNotFitError
-from quantmcu.program.program import Program
+from quantmcu.memory.timeline import Timeline
 from quantmcu.targets import Board
 
 # Variables of harness, ports and runtime (receive buffers, times by step, ...), checked against the linked ELF after the build.
@@ -66,10 +66,10 @@ def budget_of(board: Board, *, ram: int | None = None, flash: int | None = None)
 
 
 def ram_error(
-    program: Program, buffers: Sequence[Buffer], problem: DoesNotFitError, budget: Budget, board: Board
+    timeline: Timeline, buffers: Sequence[Buffer], problem: DoesNotFitError, budget: Budget, board: Board
 ) -> QuantMCUError:
     """The feature maps don't fit: names the peak step, what lives there, the bytes over, and what would help."""
-    step = program.steps[problem.peak_step]
+    slot = timeline.slots[problem.peak_step]
     live = [b for b in buffers if b.first <= problem.peak_step <= b.last]
     parts = ", ".join(
         f"{b.values[-1] if b.values else 'scratch'} {b.nbytes:,}" for b in sorted(live, key=lambda b: -b.nbytes)
@@ -83,7 +83,7 @@ def ram_error(
     regions = ", ".join(f"{region.name} {region.capacity:,}" for region in budget.regions)
     return QuantMCUError(
         what,
-        where=f"step {problem.peak_step} ({step.layer or step.name})",
+        where=f"step {problem.peak_step} ({slot.name})",
         why=f"alive at once: {parts}; there is room for {budget.arena_bytes:,} ({regions}; largest piece {largest_region:,})",
         hint="a smaller input, a narrower network, or a board with more RAM (`quantmcu boards`)",
     )

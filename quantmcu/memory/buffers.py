@@ -1,32 +1,22 @@
-"""Which values share a buffer, and how long each buffer lives."""
+"""Which arrays share a buffer, and how long each buffer lives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from quantmcu.program import steps
-from quantmcu.program.program import Program
-
-
-@dataclass(frozen=True)
-class StepMemory:
-    """What the planner must know of a step: `in_place` inputs may hand their buffer to the output; scratch in bytes."""
-
-    in_place: tuple[int, ...] = ()
-    scratch_bytes: int = 0
+from quantmcu.memory.timeline import Slot, Timeline
 
 
 @dataclass(frozen=True)
 class Buffer:
-    """Memory that one or several values occupy in turn.
+    """Memory that one or several arrays occupy in turn.
 
     Attributes:
-        values: the values in it, in the order of their creation; empty for scratch memory.
+        values: names of the arrays in it, in the order of their creation; empty for scratch memory.
         nbytes: the largest of them.
-        first, last: steps between which it lives, both included. The network's inputs live from step 0 on, its outputs up to
-            the last step.
-        scratch_of: index of the step whose scratch memory it is, or None.
+        first, last: slots between which it lives, both included.
+        scratch_of: index of the slot whose scratch memory it is, or None.
     """
 
     values: tuple[str, ...]
@@ -36,78 +26,62 @@ class Buffer:
     scratch_of: int | None = None
 
     def overlaps(self, other: Buffer) -> bool:
-        """Whether both live during some step."""
+        """Whether both live during some slot."""
         return self.first <= other.last and other.first <= self.last
 
 
-def collect_buffers(program: Program, memory: Sequence[StepMemory]) -> list[Buffer]:
-    """The buffers of `program`: values joined where a step runs in place or only renames, plus scratch memory.
-
-    Args:
-        memory: one entry a step.
-    """
-    last_use = _last_use(program)
-    owner: dict[str, str] = {}  # value -> the first value of its buffer
-    for index, step in enumerate(program.steps):
-        owner[step.output] = step.output
-        allowed = (0,) if isinstance(step, steps.Reshape) else memory[index].in_place
-        for position in allowed:
-            source = step.inputs[position]
-            if _may_take_over(program, source, index, last_use, step.inputs):
-                owner[step.output] = owner.get(source, source)
+def collect_buffers(timeline: Timeline) -> list[Buffer]:
+    """The buffers of a timeline: arrays joined where a slot runs in place, plus scratch memory."""
+    lives = _lives(timeline)
+    owner: dict[str, str] = {name: name for name in lives}
+    for index, slot in enumerate(timeline.slots):
+        if not slot.writes or lives[slot.writes[0]][0] != index:
+            continue  # a map that several cells write exists before
+        for source in slot.in_place:
+            if _dies(source, index, slot, lives, timeline):
+                owner[slot.writes[0]] = owner[source]
                 break
-    return _join(program, owner, last_use) + _scratch(memory)
-
-
-def _last_use(program: Program) -> dict[str, int]:
-    """The last step at which each value must be intact."""
-    last: dict[str, int] = {name: 0 for name in program.inputs}
-    for index, step in enumerate(program.steps):
-        last[step.output] = index
-        for name in step.inputs:
-            last[name] = index
-    for name in program.outputs:
-        last[name] = len(program.steps) - 1
-    return last
-
-
-def _may_take_over(
-    program: Program, source: str, index: int, last_use: Mapping[str, int], operands: tuple[str, ...]
-) -> bool:
-    """Whether nothing needs `source` any more once step `index` has read it, and it is no constant."""
-    if program.values[source].data is not None or source in program.outputs:
-        return False
-    return last_use[source] == index and operands.count(source) == 1
-
-
-def _join(program: Program, owner: Mapping[str, str], last_use: Mapping[str, int]) -> list[Buffer]:
-    """One buffer for each owner."""
-    created = {name: 0 for name in program.inputs} | {step.output: index for index, step in enumerate(program.steps)}
     members: dict[str, list[str]] = {}
-    for name in created:
-        members.setdefault(owner.get(name, name), []).append(name)
-    return [
+    for name in sorted(lives, key=lambda name: lives[name][0]):
+        members.setdefault(owner[name], []).append(name)
+    joined = [
         Buffer(
-            values=tuple(names),
-            nbytes=max(program.values[name].nbytes for name in names),
-            first=min(created[name] for name in names),
-            last=max(last_use[name] for name in names),
+            tuple(names),
+            max(timeline.nbytes[name] for name in names),
+            min(lives[name][0] for name in names),
+            max(lives[name][1] for name in names),
         )
         for names in members.values()
     ]
-
-
-def _scratch(memory: Sequence[StepMemory]) -> list[Buffer]:
-    return [
-        Buffer((), step.scratch_bytes, index, index, scratch_of=index)
-        for index, step in enumerate(memory)
-        if step.scratch_bytes
+    scratch = [
+        Buffer((), slot.scratch_bytes, index, index, scratch_of=index)
+        for index, slot in enumerate(timeline.slots)
+        if slot.scratch_bytes
     ]
+    return joined + scratch
 
 
-def live_bytes(buffers: Sequence[Buffer], step_count: int, align: int) -> list[int]:
-    """Bytes that live during each step, sizes rounded up to `align`: no placement needs less than their maximum."""
-    live = [0] * step_count
+def _lives(timeline: Timeline) -> dict[str, tuple[int, int]]:
+    """First and last slot of every array in RAM."""
+    lives: dict[str, tuple[int, int]] = dict(timeline.spans)
+    for index, slot in enumerate(timeline.slots):
+        for name in (*slot.reads, *slot.writes):
+            if name in timeline.nbytes:
+                first, last = lives.get(name, (index, index))
+                lives[name] = (min(first, index), max(last, index))
+    return lives
+
+
+def _dies(
+    source: str, index: int, slot: Slot, lives: Mapping[str, tuple[int, int]], timeline: Timeline
+) -> bool:
+    """Whether nothing needs `source` any more once slot `index` has read it, and it is no constant."""
+    return source in timeline.nbytes and lives[source][1] == index and slot.reads.count(source) == 1
+
+
+def live_bytes(buffers: Sequence[Buffer], slot_count: int, align: int) -> list[int]:
+    """Bytes that live during each slot, sizes rounded up to `align`: no placement needs less than their maximum."""
+    live = [0] * slot_count
     for buffer in buffers:
         for index in range(buffer.first, buffer.last + 1):
             live[index] += -(-buffer.nbytes // align) * align

@@ -1,0 +1,100 @@
+"""Names and addresses of everything in the generated C."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from quantmcu.codegen.identifiers import c_identifiers
+from quantmcu.codegen.select import AnySelection, Selection, StageSelection, flat
+from quantmcu.codegen.templates import c_comment
+from quantmcu.memory.planner import MemoryPlan, Placement
+from quantmcu.program.program import Program, Value
+
+
+@dataclass(frozen=True)
+class MapText:
+    """A named place in an arena."""
+
+    macro: str
+    place: str
+    comment: str
+
+
+class Names:
+    """C identifiers of steps, maps and constants of one program.
+
+    Attributes:
+        steps: function suffix by step name.
+        maps: macro by array name (as in the memory timeline).
+        constants: identifier by name of a constant operand.
+    """
+
+    def __init__(self, program: Program, selections: Sequence[AnySelection], plan: MemoryPlan) -> None:
+        self.program = program
+        self.plan = plan
+        self.places = plan.value_placements()
+        every = flat(selections)
+        loads = [load_name(s, n) for s in selections if isinstance(s, StageSelection) for n in s.stage.inputs]
+        steps = {s.step.name: f"{type(s.step).__name__}_{index}" for index, s in enumerate(every)}
+        self.steps = c_identifiers(steps | {name: f"load_{index}" for index, name in enumerate(loads)})
+        self.maps = self._macros(every, selections)
+        constants = [value.name for value in program.values.values() if value.data is not None]
+        ids = c_identifiers({name: str(index) for index, name in enumerate(constants)})
+        self.constants = {name: f"constant_{ids[name]}" for name in constants}
+
+    def _macros(self, every: Sequence[Selection], selections: Sequence[AnySelection]) -> dict[str, str]:
+        writers = {s.step.output: self.steps[s.step.name] for s in every}
+        inputs = {name: f"input_{index}" for index, name in enumerate(self.program.inputs)}
+        short = c_identifiers(inputs | writers, prefer=writers)
+        macros = {name: f"MAP_{short[name].upper()}" for name in short if name in self.places}
+        for item in selections:
+            if isinstance(item, StageSelection):
+                for name, identifier in short.items():
+                    if item.local(name) in self.places:
+                        macros[item.local(name)] = f"PATCH_{identifier.upper()}"
+                    if item.carried(name) in self.places:
+                        macros[item.carried(name)] = f"CARRIED_{identifier.upper()}"
+        return macros
+
+    def pointer(self, name: str) -> str:
+        """C expression of the address of an array or constant operand."""
+        return self.constants.get(name) or self.maps[name]
+
+    def scratch(self, selection: Selection) -> str:
+        """C expression of the address of a step's scratch memory."""
+        return f"SCRATCH_{self.steps[selection.step.name].upper()}"
+
+    def address(self, place: Placement) -> str:
+        """C expression of a place in an arena."""
+        return f"&arena_{place.region}[{place.offset}]"
+
+    def map_texts(self) -> list[MapText]:
+        """All arrays in RAM, in the order of their macros' making."""
+        return [MapText(macro, self.address(self.places[name]), self._comment(name)) for name, macro in self.maps.items()]
+
+    def _comment(self, name: str) -> str:
+        value = self.program.values.get(name)
+        if value is None:
+            nbytes = next(b.nbytes for b in self.plan.buffers if name in b.values)
+            return c_comment(f"up to {nbytes} bytes: {name}")
+        return c_comment(f"{shape_text(value)}, {value.bits} bit: {name}")
+
+    def scratch_texts(self, slots: Sequence[str], selections: Sequence[AnySelection]) -> list[MapText]:
+        """Scratch memory of the steps; `slots` are the names of the timeline's slots."""
+        by_name = {s.step.name: s for s in flat(selections)}
+        sizes = {b.scratch_of: b.nbytes for b in self.plan.buffers if b.scratch_of is not None}
+        return [
+            MapText(self.scratch(by_name[slots[index]]), self.address(place), f"{sizes[index]} bytes")
+            for index, place in sorted(self.plan.scratch_placements().items())
+        ]
+
+
+def load_name(item: StageSelection, name: str) -> str:
+    """Name of the slot in which the cells of a stage load their part of map `name`."""
+    return f"{item.stage.name}/load {name}"
+
+
+def shape_text(value: Value) -> str:
+    """Shape for people: 1x32x32x16."""
+    return "x".join(str(size) for size in value.shape) or "scalar"
