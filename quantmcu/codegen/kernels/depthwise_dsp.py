@@ -117,6 +117,6 @@ class DepthwiseDsp(Kernel):
         return LoweredStep(
             (call,),
             (Constant("weight", step.weight[..., 0], comment="[channel][ky][kx]"), *channel_constants(context)),
-            headers=("depthwise_dsp.h", "depthwise_dsp_template.h", "requantize.h", "dsp.h"),
+            headers=("depthwise_dsp.h",),
             sources=(f"{form}.c",),
         )
