@@ -12,12 +12,13 @@ from native_device import BadLine
 from quantmcu.device import DeviceSession, SerialTransport
 from quantmcu.errors import ToolError
 
-TIMEOUT = 0.03
+SHORT = 0.03  # seconds until a request is sent again, where that happens often
+LONG = 1.0  # where the device should answer, however busy this machine is
 
 
-def bad_session(device, seed, rate):
+def bad_session(device, seed=0, rate=0.0, timeout=SHORT):
     line = BadLine(SerialTransport(device.port), seed, rate)
-    return line, DeviceSession(line, "test line", timeout=TIMEOUT, run_timeout=2.0)
+    return line, DeviceSession(line, "test line", timeout=timeout, run_timeout=2.0)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -25,6 +26,7 @@ def test_a_bad_line_is_recovered_from(tall_device, seed):
     """About one damaged byte in 1,000: every second long frame."""
     line, session = bad_session(tall_device, seed, 1e-3)
     line.lost_writes = line.doubled_writes = 0.05
+    session._line.attempts = 40
     with session:
         for index in range(3):
             inputs = fake_network.random_inputs(index, 300)
@@ -54,7 +56,7 @@ def test_a_hopeless_line_gives_an_error_or_a_right_result(device, seed):
 @pytest.mark.parametrize("when", range(1, 12))
 def test_a_reset_in_the_middle_is_recovered_from(tall_device, when):
     """The device resets before the host's write number `when`: while loading, before the run, while reading."""
-    line, session = bad_session(tall_device, 0, 0.0)
+    line, session = bad_session(tall_device, timeout=LONG)
     with session:
         session.identify()
         writes = 0
@@ -73,7 +75,7 @@ def test_a_reset_in_the_middle_is_recovered_from(tall_device, when):
 
 def test_a_lost_greeting_is_noticed(tall_device):
     """The device resets and the line loses its greeting: its state says that something is missing."""
-    _, session = bad_session(tall_device, 0, 0.0)
+    _, session = bad_session(tall_device, timeout=LONG)
     with session:
         session.identify()
         inputs = fake_network.random_inputs(5, 300)
@@ -86,7 +88,7 @@ def test_a_lost_greeting_is_noticed(tall_device):
 
 
 def test_a_device_that_always_resets_is_given_up(device):
-    line, session = bad_session(device, 0, 0.0)
+    line, session = bad_session(device)
     with session:
         session.identify()
         line.before_write = device.reset
@@ -97,7 +99,7 @@ def test_a_device_that_always_resets_is_given_up(device):
 
 
 def test_a_stalled_device(device):
-    _, session = bad_session(device, 0, 0.0)
+    _, session = bad_session(device)
     with session:
         session.identify()
         device.stall()
@@ -106,6 +108,7 @@ def test_a_stalled_device(device):
         ):
             session.infer(fake_network.random_inputs(0))
         device.reset()
+        session._line.timeout = LONG
         inputs = fake_network.random_inputs(1)
         assert fake_network.same(session.infer(inputs), fake_network.expected(inputs))
 
@@ -118,7 +121,7 @@ def silent_port():
 
 def test_nobody_there_and_other_firmware():
     controller, terminal, port = silent_port()
-    session = DeviceSession(SerialTransport(port), port, timeout=TIMEOUT)
+    session = DeviceSession(SerialTransport(port), port, timeout=SHORT)
     with pytest.raises(ToolError, match=r"the device does not answer\n  why:  no answer to IDENTIFY within 0.15 s"):
         session.identify()
     os.write(controller, b"Mbed OS 6.15 ready\r\n> ")
@@ -132,7 +135,7 @@ def test_nobody_there_and_other_firmware():
 
 
 def test_unplugged(device):
-    session = DeviceSession(SerialTransport(device.port), device.port, timeout=TIMEOUT)
+    session = DeviceSession(SerialTransport(device.port), device.port, timeout=SHORT)
     session.identify()
     device.close()
     with pytest.raises(ToolError, match=r"the connection to the device broke off|stopped answering"):

@@ -87,6 +87,7 @@ def test_a_bad_line_to_the_emulated_boards_terminal(firmware):
             line = BadLine(SerialTransport(terminal.path), 1, 5e-4)
             line.lost_writes = line.doubled_writes = 0.05
             session = DeviceSession(line, terminal.path, timeout=0.2)
+            session._line.attempts = 20
             for seed in range(6):
                 if seed == 3:
                     session.reset()

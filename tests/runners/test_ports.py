@@ -81,3 +81,9 @@ def test_a_port_in_use(device):
         pytest.raises(ToolError, match=r"cannot be opened(.|\n)*no serial monitor open"),
     ):
         DeviceSession.open_port(device.port)
+
+
+def test_a_session_with_the_board_that_is_found(monkeypatch, device):
+    plug(monkeypatch, (device.port, 0x0483, 0x374B, "A1"))
+    with DeviceSession.open_board(BOARD) as session:
+        assert session.info.runner == f"posix (nucleo-f767 on {device.port})"
