@@ -131,15 +131,23 @@ def _prelu(op: ops.PRelu, writer: Writer, output: str, _: bool) -> None:
 
 
 def _max_pool(op: ops.MaxPool, writer: Writer, output: str, _: bool) -> None:
+    source, pads = writer.read(op.inputs[0]), op.pads
+    if any(pad >= size for pad, size in zip(pads, (*op.kernel, *op.kernel), strict=True)):
+        # ONNX Runtime rejects padding as large as the kernel, however far a dilated window reaches
+        amounts = np.array([0, 0, *pads[:2], 0, 0, *pads[2:]], np.int64)
+        lowest = writer.constant(np.finfo(np.float32).min, f"{op.name}_lowest")
+        inputs = [source, writer.constant(amounts, f"{op.name}_pads"), lowest]
+        source = writer.node("Pad", inputs, writer.fresh(f"{output}_padded"), f"{op.name}_pad")
+        pads = (0, 0, 0, 0)
     writer.node(
         "MaxPool",
-        [writer.read(op.inputs[0])],
+        [source],
         output,
         op.name,
         kernel_shape=op.kernel,
         strides=op.strides,
         dilations=op.dilations,
-        pads=op.pads,
+        pads=pads,
     )
 
 
