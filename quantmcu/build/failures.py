@@ -109,7 +109,7 @@ _UPLOAD_CAUSES = (
         "no upload tool",
         "`pip install openocd-esp32` (an OpenOCD with ST-LINK) or `pip install pyocd`: neither needs root rights",
     ),
-    (r"[Vv]erify failed|verification failed|contents differ", "the flash does not hold what was written", "try again"),
+    (r"(?i)verify failed|verification failed|contents differ", "the flash does not hold what was written", "try again"),
     (r"upload_command|Unknown upload protocol", "this board has no upload", "run it in the emulator: quantmcu measure"),
 )
 

@@ -46,7 +46,7 @@ env.Append(
     LIBS=flags.link_libraries(kind),
 )
 if kind == "gcc":
-    env.Append(LINKFLAGS=["-Wl,-Map,${BUILD_DIR}/firmware.map"])
+    env.Append(LINKFLAGS=[f"-Wl,-Map,{env.subst('$BUILD_DIR')}/firmware.map"])
 
 
 def write_binary(target, source, env):

@@ -1,0 +1,154 @@
+"""Finding compilers and upload tools, and what a user reads when there is none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from quantmcu.build import build_project, flash_project, toolchain, uploader
+from quantmcu.build.doctor import diagnose
+from quantmcu.errors import ExitStatus, ToolError, UsageError
+from quantmcu.targets import load_board
+from tests.build.conftest import Build, need
+from tests.build.tiny_network import write_tiny
+
+F767 = load_board("nucleo-f767")
+
+
+@pytest.fixture
+def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No compiler, no upload tool, no network."""
+    search = toolchain._search()
+    monkeypatch.setattr(search, "find_gcc", lambda: None)
+    monkeypatch.setattr(search, "find_zig", lambda: None)
+    for module in (toolchain, uploader):
+        monkeypatch.setattr(module, "registry_reachable", lambda: False)
+        monkeypatch.setattr(module, "platformio_package_installed", lambda name: False)
+    monkeypatch.setattr(uploader.shutil, "which", lambda name: None)
+    monkeypatch.setattr(uploader.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delenv("QUANTMCU_TOOLCHAIN", raising=False)
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_no_compiler(tmp_path: Path) -> None:
+    with pytest.raises(ToolError) as caught:
+        build_project(write_tiny(tmp_path, F767), F767)
+    error = caught.value
+    assert error.status == ExitStatus.TOOLS
+    assert error.what == "no C compiler for Arm found"
+    for looked in (
+        "arm-none-eabi-gcc on PATH",
+        "the Python package ziglang",
+        "zig on PATH",
+        "toolchain-gccarmnoneeabi",
+    ):
+        assert looked in error.why
+    assert "`pip install quantmcu[zig]`" in error.hint
+
+
+@pytest.mark.usefixtures("bare_machine")
+@pytest.mark.parametrize(
+    ("choice", "why"),
+    [
+        ("zig", "asks for 'zig', but it is not there (looked for the Python package ziglang, and zig on PATH)"),
+        ("gcc", "asks for 'gcc', but it is not there (looked for arm-none-eabi-gcc on PATH)"),
+        ("/nowhere", "asks for '/nowhere', but it is not there (looked for arm-none-eabi-gcc or zig at /nowhere"),
+    ],
+)
+def test_a_chosen_compiler_that_is_missing_is_no_other(choice: str, why: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        toolchain.find_toolchain(choice)
+    assert why in caught.value.what
+
+
+@pytest.mark.gcc
+def test_toolchain_by_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    need("gcc")
+    path = shutil.which("arm-none-eabi-gcc")
+    assert path is not None
+    for choice in (path, str(Path(path).parent), str(Path(path).parent.parent)):
+        found = toolchain.find_toolchain(choice)
+        assert found is not None
+        assert (found.kind, found.path) == ("gcc", path)
+    monkeypatch.setenv("QUANTMCU_TOOLCHAIN", str(Path(path).parent))
+    assert toolchain.find_toolchain() == found
+
+
+def test_compiler_that_does_not_run(tmp_path: Path) -> None:
+    broken = tmp_path / "arm-none-eabi-gcc"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    with pytest.raises(ToolError, match="the compiler does not run") as caught:
+        toolchain.find_toolchain(str(tmp_path))
+    assert caught.value.where == str(broken)
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_no_upload_tool_is_said_at_once(tmp_path: Path) -> None:
+    for name in ("firmware.elf", "firmware.bin"):
+        (tmp_path / name).touch()
+    with pytest.raises(ToolError) as caught:
+        flash_project(tmp_path, F767)
+    error = caught.value
+    assert (error.what, error.where) == ("no tool to flash the board", "upload protocol stlink")
+    assert "openocd on PATH, the Python module openocd_esp32, the Python module pyocd" in error.why
+    assert "`pip install openocd-esp32`" in error.hint
+
+
+def test_flashing_what_is_not_built(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no firmware.elf here"):
+        flash_project(write_tiny(tmp_path, F767), F767)
+
+
+def test_flashing_an_emulated_board(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="this board exists only in emulators"):
+        flash_project(tmp_path, load_board("qemu-m7"))
+
+
+def test_unknown_protocol(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        flash_project(tmp_path, F767, protocol="telepathy")
+    assert "unknown upload protocol 'telepathy'" in str(caught.value)
+    assert "stlink, cmsis-dap, mbed, pyocd, custom" in caught.value.why
+
+
+def test_flashing_to_a_disk_copies_the_very_firmware(build: Build, tmp_path: Path) -> None:
+    """The `mbed` protocol, with a folder in the disk's place: the upload runs through pio, without a rebuild."""
+    result = build("nucleo-f767", "zig")
+    marked = result.bin.read_bytes() + b"this very file"
+    project = tmp_path / "project"
+    shutil.copytree(result.elf.parent, project)
+    (project / "firmware.bin").write_bytes(marked)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    flash_project(project, F767, protocol="mbed", port=str(disk))
+    assert (disk / "firmware.bin").read_bytes() == marked
+
+
+def test_flashing_to_a_disk_that_is_not_there(build: Build, tmp_path: Path) -> None:
+    project = build("nucleo-f767", "zig").elf.parent
+    with pytest.raises(ToolError, match="no board found"):
+        flash_project(project, F767, protocol="mbed", port=str(tmp_path / "missing"))
+
+
+def test_doctor_finds_what_the_tests_use() -> None:
+    checks = {check.name: check for check in diagnose()}
+    assert checks["platformio"].ok
+    assert checks["scons"].ok
+    assert checks["Python"].detail
+    assert all(check.hint or check.ok for check in checks.values()), "what is missing comes with advice"
+
+
+@pytest.mark.usefixtures("bare_machine")
+def test_doctor_on_a_bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("quantmcu.build.doctor.registry_reachable", lambda: False)
+    monkeypatch.setattr("quantmcu.build.doctor.registry_toolchain_installed", lambda: False)
+    checks = {check.name: check for check in diagnose()}
+    compiler = checks["Arm compiler"]
+    assert not compiler.ok
+    assert compiler.required
+    assert "quantmcu[zig]" in compiler.hint
+    assert not checks["flashing tool"].ok
+    assert not checks["flashing tool"].required
