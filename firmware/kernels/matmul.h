@@ -6,21 +6,24 @@
  * Tile. A pixel's channels are padded to groups of four; a group is two words of two 16-bit lanes:
  *     plain scheme:           { x0, x2 }                                { x1, x3 }
  *     half-extension scheme:  { 255 - x1, 255 - x3 }                    { 256 (127 - x0) + x1, 256 (127 - x2) + x3 }
- * The receptive field of an output pixel is one run of words in each of `run_count` places (one for each kernel row, for
- * instance); runs of neighbouring pixels overlap.
+ * The inputs of an output pixel, its receptive field, are a list of pieces of equal size in the tile. Pieces of neighbouring
+ * pixels lie at a fixed distance and may overlap. The words of `interleave` pixels alternate (kernel 1x1 only).
  *
  * Weights. A stream of blocks of output channels. A block of m channels: m biases, then for each group of four inputs the
  * weights of each of the m channels, then m multipliers. Weights of one channel and group:
  *     plain scheme:           one word of int8 { w0, w1, w2, w3 }
- *     half-extension scheme:  one word of int16 { -(256 w1 + w0), -(256 w3 + w2) }
- *                             (the accumulator comes out 256 times too large: bias and multiplier are made for that)
+ *     wide scheme:            two words of int16 { w0, w2 } and { w1, w3 }, first those of all m channels for the first; the
+ *                             tile is plain, and the left shift of the requantization is in the weights and the bias
+ *     half-extension scheme:  one word of int16 { -(256 w1 + w0), -(256 w3 + w2) }; the sum comes out 256 times too large:
+ *                             bias and multiplier are made for that, the left shift included
+ * Where the number of channels is no multiple of m, the last block overlaps the one before it.
  */
 #ifndef QMCU_MATMUL_H
 #define QMCU_MATMUL_H
 
 #include <stdint.h>
 
-#define QMCU_MATMUL_MAX_RUNS 64
+#define QMCU_MATMUL_MAX_PIECES 64
 
 typedef struct {
     const uint32_t *weights;
@@ -39,35 +42,46 @@ typedef struct {
     int32_t pad_top;
     int32_t pad_left;
     int32_t input_zero_point;
-    int32_t shift; /* requantization, see requantize.h */
+    int32_t shift; /* requantization, see requantize.h; 0 where the weights contain it */
     int32_t zero_point;
     int32_t low;
     int32_t high;
-    int32_t tile_pixels; /* kernel 1x1: pixels in the tile */
-    int32_t run_count;   /* kernel 1x1: parts in which the channels lie in the tile */
+    int32_t tile_pixels;  /* kernel 1x1: pixels in the tile, a multiple of interleave */
+    int32_t interleave;   /* 1 or 4 */
+    int32_t run_pieces;   /* pieces of a run of neighbouring inputs: of a pixel, a kernel row, or a tap when dilated */
+    int32_t piece_groups; /* groups of four inputs in a piece */
+    int32_t block_words;  /* words of the weights of a block of channels */
 } qmcu_matmul_params;
 
-/* What a block function has to do: `pixels` output pixels, all channels. */
+/* What a block function has to do. Generated ones know the first fields by their place. */
 struct qmcu_matmul_job {
-    const uint32_t *const *runs; /* the first pixel's runs in the tile */
-    int32_t run_count;
-    int32_t run_words;   /* words of a run */
-    int32_t pixel_words; /* words from a pixel's runs to the next pixel's */
+    const uint32_t **pieces; /* of the first pixel; a null pointer ends the list; moved on to the pixel after the last */
     const uint32_t *weights;
+    const uint32_t *weights_end;
     uint8_t *output;
+    int32_t groups; /* of pixels */
+    int32_t pitch;  /* bytes from an output pixel to the next */
+    int32_t step;   /* bytes in the tile from a group of pixels to the next */
+    int32_t zero_point;
+    /* Known to generated block functions: */
+    int32_t shift;
+    int32_t piece_groups;
+    int32_t pixel_words; /* in the tile, from a pixel to the next */
+    int32_t interleave;
+    /* For qmcu_matmul_split: */
     int32_t pixels;
     int32_t channels;
-    int32_t shift, zero_point, low, high;
+    int32_t block_words;
 };
 typedef struct qmcu_matmul_job qmcu_matmul_job;
 
 typedef void (*qmcu_matmul_block)(const qmcu_matmul_job *job);
 
 /* Widens `bytes` codes to 4 * ceil(bytes / 4) lanes. */
-typedef void (*qmcu_matmul_widen)(uint32_t *tile, const uint8_t *codes, int32_t bytes);
+typedef void (*qmcu_matmul_widen)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave);
 
-void qmcu_matmul_widen_plain(uint32_t *tile, const uint8_t *codes, int32_t bytes);
-void qmcu_matmul_widen_half(uint32_t *tile, const uint8_t *codes, int32_t bytes);
+void qmcu_matmul_widen_plain(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave);
+void qmcu_matmul_widen_half(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave);
 
 /* Kernel 1x1 without padding, any stride. Input and output may start at the same address when no output pixel lies
  * behind the input pixel that it is computed from. */
@@ -77,6 +91,21 @@ void qmcu_matmul_drive_pixels(const qmcu_matmul_params *layer, const uint8_t *in
 /* Any kernel: the tile is a ring of widened input rows. */
 void qmcu_matmul_drive_rows(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch,
                             qmcu_matmul_widen widen, qmcu_matmul_block block);
+
+/* Block functions for blocks of a fixed number of channels and pixels. */
+typedef struct {
+    int32_t channels;
+    int32_t pixels;
+    qmcu_matmul_block whole; /* for groups of `pixels` pixels */
+    qmcu_matmul_block rest;  /* for one group of the pixels left over */
+} qmcu_matmul_blocks;
+
+/* Divides a job of any number of pixels and channels among them. */
+void qmcu_matmul_split(const qmcu_matmul_job *job, const qmcu_matmul_blocks *blocks);
+
+/* Block functions in portable C, for generated kernels on other computers. */
+void qmcu_matmul_portable_half(const qmcu_matmul_job *job, int32_t channels, int32_t pixels);
+void qmcu_matmul_portable_wide(const qmcu_matmul_job *job, int32_t channels, int32_t pixels);
 
 /* The two drivers with a block function of DSP instructions for blocks of two channels, plain scheme. */
 void qmcu_matmul_pixels_dsp(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch);

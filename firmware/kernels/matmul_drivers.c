@@ -1,89 +1,65 @@
 /* Drivers of the matrix product kernels: they fill the tile and call the block function. See matmul.h. */
-#include "matmul.h"
-
 #include <stddef.h>
 
 #include "dsp.h"
+#include "matmul.h"
+#include "requantize.h"
 
-static uint32_t load_codes(const uint8_t *codes, int32_t bytes)
-{
-    uint32_t word = 0;
-    for (int32_t i = 0; i < bytes; i++) {
-        word |= (uint32_t)codes[i] << (8 * i);
-    }
-    return word;
-}
-
-DSP_INLINE void store_plain(uint32_t *tile, uint32_t codes)
-{
-    tile[0] = dsp_uxtb16(codes);
-    tile[1] = dsp_uxtb16_ror8(codes);
-}
-
-DSP_INLINE void store_half(uint32_t *tile, uint32_t codes)
-{
-    const uint32_t swapped = (codes << 8 & 0xff00ff00u) | (codes >> 8 & 0x00ff00ffu);
-    tile[0] = dsp_uxtb16_ror8(~codes);
-    tile[1] = swapped ^ 0x7f007f00u;
-}
-
-/* Reads whole words where the codes are aligned. */
-#define DEFINE_WIDEN(name, store)                                                                                      \
-    void name(uint32_t *tile, const uint8_t *codes, int32_t bytes)                                                     \
-    {                                                                                                                  \
-        if (((uintptr_t)codes & 3u) == 0) {                                                                            \
-            for (; bytes >= 16; bytes -= 16, codes += 16, tile += 8) {                                                 \
-                const uint32_t a = dsp_load(codes), b = dsp_load(codes + 4);                                           \
-                const uint32_t c = dsp_load(codes + 8), d = dsp_load(codes + 12);                                      \
-                store(tile, a);                                                                                        \
-                store(tile + 2, b);                                                                                    \
-                store(tile + 4, c);                                                                                    \
-                store(tile + 6, d);                                                                                    \
-            }                                                                                                          \
-            for (; bytes >= 4; bytes -= 4, codes += 4, tile += 2) {                                                    \
-                store(tile, dsp_load(codes));                                                                          \
-            }                                                                                                          \
-        }                                                                                                              \
-        for (; bytes > 0; bytes -= 4, codes += 4, tile += 2) {                                                         \
-            store(tile, load_codes(codes, bytes < 4 ? bytes : 4));                                                     \
-        }                                                                                                              \
-    }
-
-DEFINE_WIDEN(qmcu_matmul_widen_plain, store_plain)
-DEFINE_WIDEN(qmcu_matmul_widen_half, store_half)
+typedef const uint32_t *piece_list[QMCU_MATMUL_MAX_PIECES + 1];
 
 static int32_t groups_of_four(int32_t channels)
 {
     return (channels + 3) / 4;
 }
 
-static qmcu_matmul_job job_of(const qmcu_matmul_params *layer, const uint32_t *const *runs)
+static qmcu_matmul_job job_of(const qmcu_matmul_params *layer, const uint32_t **pieces)
 {
     return (qmcu_matmul_job){
-        .runs = runs,
+        .pieces = pieces,
         .weights = layer->weights,
-        .channels = layer->output_channels,
-        .shift = layer->shift,
+        .pitch = layer->output_channels,
         .zero_point = layer->zero_point,
-        .low = layer->low,
-        .high = layer->high,
+        .shift = layer->shift,
+        .piece_groups = layer->piece_groups,
+        .interleave = layer->interleave,
+        .channels = layer->output_channels,
+        .block_words = layer->block_words,
     };
 }
 
-/* Puts `pixels` pixels, `step` bytes apart, into the tile: part by part, in each part pixel by pixel. */
+/* Adds the pieces of the run that starts at `run`. */
+static const uint32_t **add_pieces(const qmcu_matmul_params *layer, const uint32_t **pieces, const uint32_t *run)
+{
+    for (int32_t i = layer->run_pieces; i > 0; i--, run += 2 * layer->interleave * layer->piece_groups) {
+        *pieces++ = run;
+    }
+    return pieces;
+}
+
+/* An activation narrower than the codes' range. */
+static void clamp(const qmcu_matmul_params *layer, uint8_t *codes, int32_t count)
+{
+    if (layer->low > 0 || layer->high < 255) {
+        for (int32_t i = 0; i < count; i++) {
+            codes[i] = (uint8_t)qmcu_clamp(codes[i], layer->low, layer->high);
+        }
+    }
+}
+
+/* Puts `pixels` pixels, `step` bytes apart, into the tile. */
 static void widen_pixels(const qmcu_matmul_params *layer, uint32_t *tile, const uint8_t *input, int32_t pixels,
                          int32_t step, qmcu_matmul_widen widen)
 {
-    const int32_t part = layer->input_channels / layer->run_count;
-    const int32_t words = 2 * groups_of_four(part);
-    if (layer->run_count == 1 && step == part && part % 4 == 0) {
-        widen(tile, input, pixels * part);
+    const int32_t channels = layer->input_channels;
+    const int32_t interleave = layer->interleave;
+    if (interleave == 1 && step == channels && channels == 4 * layer->run_pieces * layer->piece_groups) {
+        widen(tile, input, pixels * channels, 1);
         return;
     }
-    for (int32_t run = 0; run < layer->run_count; run++) {
-        uint32_t *target = tile + run * layer->tile_pixels * words;
-        for (int32_t i = 0; i < pixels; i++, target += words) {
-            widen(target, input + i * step + run * part, part);
+    const int32_t group_words = 2 * interleave * layer->run_pieces * layer->piece_groups;
+    for (int32_t i = 0; i < pixels; i += interleave, tile += group_words) {
+        for (int32_t j = 0; j < interleave && i + j < pixels; j++, input += step) {
+            widen(tile + j, input, channels, interleave);
         }
     }
 }
@@ -92,23 +68,20 @@ void qmcu_matmul_drive_pixels(const qmcu_matmul_params *layer, const uint8_t *in
                               qmcu_matmul_widen widen, qmcu_matmul_block block)
 {
     uint32_t *tile = scratch;
-    const uint32_t *runs[QMCU_MATMUL_MAX_RUNS];
+    piece_list pieces;
     const int32_t step = layer->stride_x * layer->input_channels;
-    qmcu_matmul_job job = job_of(layer, runs);
-    job.run_count = layer->run_count;
-    job.run_words = 2 * groups_of_four(layer->input_channels / layer->run_count);
-    job.pixel_words = job.run_words;
-    for (int32_t run = 0; run < layer->run_count; run++) {
-        runs[run] = tile + run * layer->tile_pixels * job.run_words;
-    }
+    qmcu_matmul_job job = job_of(layer, pieces);
+    job.pixel_words = layer->interleave > 1 ? 1 : 2 * layer->run_pieces * layer->piece_groups;
     for (int32_t y = 0; y < layer->output_height; y++) {
         const uint8_t *row = input + y * layer->stride_y * layer->input_width * layer->input_channels;
         for (int32_t x = 0; x < layer->output_width; x += layer->tile_pixels) {
             const int32_t left = layer->output_width - x;
             job.pixels = left < layer->tile_pixels ? left : layer->tile_pixels;
             widen_pixels(layer, tile, row + x * step, job.pixels, step, widen);
+            *add_pieces(layer, pieces, tile) = NULL;
             job.output = output + (y * layer->output_width + x) * layer->output_channels;
             block(&job);
+            clamp(layer, job.output, job.pixels * layer->output_channels);
         }
     }
 }
@@ -134,7 +107,7 @@ static row_ring ring_of(const qmcu_matmul_params *layer, void *scratch, qmcu_mat
         ring.left = ring.columns;
     }
     ring.inside = ring.columns - ring.left < layer->input_width ? ring.columns - ring.left : layer->input_width;
-    widen(ring.padding, (const uint8_t *)&padding, 4);
+    widen(ring.padding, (const uint8_t *)&padding, 4, 1);
     return ring;
 }
 
@@ -166,47 +139,92 @@ static void widen_row(const qmcu_matmul_params *layer, const row_ring *ring, int
     const uint8_t *codes = input + y * layer->input_width * channels;
     target = fill_columns(ring, target, ring->left);
     if (channels % 4 == 0) {
-        widen(target, codes, ring->inside * channels);
+        widen(target, codes, ring->inside * channels, 1);
         target += ring->inside * ring->column_words;
     } else {
         for (int32_t x = 0; x < ring->inside; x++, codes += channels, target += ring->column_words) {
-            widen(target, codes, channels);
+            widen(target, codes, channels, 1);
         }
     }
     fill_columns(ring, target, ring->columns - ring->left - ring->inside);
 }
 
-/* Where the runs of an output row's first pixel start: one run a kernel row, or one a tap when columns are dilated. */
-static int32_t find_runs(const qmcu_matmul_params *layer, const row_ring *ring, int32_t first_row, const uint32_t **runs)
+/* The pieces of an output row's first pixel: a run is a kernel row, or a tap when columns are dilated. */
+static void find_pieces(const qmcu_matmul_params *layer, const row_ring *ring, int32_t first_row,
+                        const uint32_t **pieces)
 {
     const int32_t taps = layer->dilation_x == 1 ? 1 : layer->kernel_width;
-    int32_t count = 0;
     for (int32_t ky = 0; ky < layer->kernel_height; ky++) {
         const uint32_t *row = ring_row(ring, first_row + ky * layer->dilation_y);
         for (int32_t kx = 0; kx < taps; kx++) {
-            runs[count++] = row + kx * layer->dilation_x * ring->column_words;
+            pieces = add_pieces(layer, pieces, row + kx * layer->dilation_x * ring->column_words);
         }
     }
-    return count;
+    *pieces = NULL;
 }
 
 void qmcu_matmul_drive_rows(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch,
                             qmcu_matmul_widen widen, qmcu_matmul_block block)
 {
     const row_ring ring = ring_of(layer, scratch, widen);
-    const uint32_t *runs[QMCU_MATMUL_MAX_RUNS];
-    qmcu_matmul_job job = job_of(layer, runs);
+    const int32_t row_codes = layer->output_width * layer->output_channels;
+    piece_list pieces;
+    qmcu_matmul_job job = job_of(layer, pieces);
     job.pixels = layer->output_width;
-    job.run_words = (layer->dilation_x == 1 ? layer->kernel_width : 1) * ring.column_words;
     job.pixel_words = layer->stride_x * ring.column_words;
     int32_t widened = 0; /* rows of the padded map before this one are in the ring, or not needed any more */
-    for (int32_t y = 0; y < layer->output_height; y++) {
+    for (int32_t y = 0; y < layer->output_height; y++, output += row_codes) {
         const int32_t first = y * layer->stride_y;
         for (widened = widened < first ? first : widened; widened < first + ring.rows; widened++) {
             widen_row(layer, &ring, widened, input, widen);
         }
-        job.run_count = find_runs(layer, &ring, first, runs);
-        job.output = output + y * layer->output_width * layer->output_channels;
+        find_pieces(layer, &ring, first, pieces);
+        job.output = output;
         block(&job);
+        clamp(layer, output, row_codes);
+    }
+}
+
+static void all_channels(qmcu_matmul_job *job, int32_t channels, qmcu_matmul_block block)
+{
+    const int32_t left_over = job->channels % channels;
+    uint8_t *const output = job->output;
+    const uint32_t *const weights = job->weights;
+    job->weights_end = weights + job->channels / channels * job->block_words;
+    block(job);
+    if (left_over > 0) {
+        for (const uint32_t **piece = job->pieces; *piece != NULL; piece++) {
+            *piece -= job->groups * job->step / 4;
+        }
+        job->weights = job->weights_end;
+        job->weights_end += job->block_words;
+        job->output = output + job->channels - channels;
+        block(job);
+        job->weights = weights;
+        job->output = output;
+    }
+}
+
+void qmcu_matmul_split(const qmcu_matmul_job *job, const qmcu_matmul_blocks *blocks)
+{
+    const int32_t left_over = job->pixels % blocks->pixels;
+    qmcu_matmul_job part = *job;
+    const int32_t group_words = 2 * job->interleave * job->piece_groups;
+    part.groups = job->pixels / blocks->pixels;
+    part.step = 4 * blocks->pixels * job->pixel_words;
+    if (job->interleave > 1) {
+        int32_t pieces = 0;
+        while (job->pieces[pieces] != NULL) {
+            pieces++;
+        }
+        part.step = 4 * pieces * group_words;
+    }
+    if (part.groups > 0) {
+        all_channels(&part, blocks->channels, blocks->whole);
+    }
+    if (left_over > 0) {
+        part.output += part.groups * blocks->pixels * job->pitch;
+        part.groups = 1;
+        all_channels(&part, blocks->channels, blocks->rest);
     }
 }

@@ -1,4 +1,6 @@
 /* Matrix product by DSP instructions: two channels x two pixels at a time, weights widened on the fly. See matmul.h. */
+#include <stddef.h>
+
 #include "dsp.h"
 #include "matmul.h"
 #include "requantize.h"
@@ -87,8 +89,7 @@ DSP_INLINE const uint32_t *add_run_single(sums *s, const uint32_t *x, const uint
 DSP_INLINE uint8_t finish(const qmcu_matmul_job *job, int32_t sum, uint32_t multiplier)
 {
     const int32_t value = qmcu_requantize_unclamped(sum, (int32_t)multiplier, job->shift, job->zero_point);
-    const uint8_t code = (uint8_t)dsp_usat8(value);
-    return job->high - job->low == 255 ? code : (uint8_t)qmcu_clamp(code, job->low, job->high);
+    return (uint8_t)dsp_usat8(value);
 }
 
 /* The pair of pixels at `offset` words in the tile; all channels. */
@@ -99,8 +100,8 @@ static void pixel_pair(const qmcu_matmul_job *job, int32_t offset, uint8_t *out)
     for (int32_t left = channels; left > 0; left -= 2, out += 2) {
         sums s = {(int32_t)w[0], (int32_t)w[1], (int32_t)w[0], (int32_t)w[1]};
         w += 2;
-        for (int32_t run = 0; run < job->run_count; run++) {
-            w = add_run_pair(&s, job->runs[run] + offset, 4 * job->pixel_words, w, job->run_words);
+        for (const uint32_t **run = job->pieces; *run != NULL; run++) {
+            w = add_run_pair(&s, *run + offset, 4 * job->pixel_words, w, 2 * job->piece_groups);
         }
         const uint8_t a0 = finish(job, s.a0, w[0]), a1 = finish(job, s.a1, w[1]);
         const uint8_t b0 = finish(job, s.b0, w[0]), b1 = finish(job, s.b1, w[1]);
@@ -120,8 +121,8 @@ static void single_pixel(const qmcu_matmul_job *job, int32_t offset, uint8_t *ou
     for (int32_t left = job->channels; left > 0; left -= 2, out += 2) {
         sums s = {.a0 = (int32_t)w[0], .a1 = (int32_t)w[1]};
         w += 2;
-        for (int32_t run = 0; run < job->run_count; run++) {
-            w = add_run_single(&s, job->runs[run] + offset, w, job->run_words);
+        for (const uint32_t **run = job->pieces; *run != NULL; run++) {
+            w = add_run_single(&s, *run + offset, w, 2 * job->piece_groups);
         }
         const uint8_t a0 = finish(job, s.a0, w[0]), a1 = finish(job, s.a1, w[1]);
         out[0] = a0;

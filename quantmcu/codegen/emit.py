@@ -133,11 +133,12 @@ def _segments(selections: Sequence[AnySelection], names: Names) -> tuple[list[Se
 def _kernel_files(codes: Sequence[StepCode], *, patches: bool) -> dict[str, str]:
     """Text by path of all kernel sources and headers, with the headers that they include."""
     folder = data_folder("firmware") / "kernels"
-    wanted = {name for code in codes for low in code.lowered for name in (*low.headers, *low.sources)}
+    lowered = [low for code in codes for low in code.lowered]
+    wanted = {name for low in lowered for name in (*low.headers, *low.sources) if name not in low.generated}
     if patches:
         wanted |= {"patches.h", "patches.c"}
     files = {f"kernels/{name}": (folder / name).read_text() for name in sorted(wanted)}
-    for low in (low for code in codes for low in code.lowered):
+    for low in lowered:
         for name, text in low.generated.items():
             if files.setdefault(f"kernels/{name}", text) != text:
                 raise ValueError(f"two steps generate different texts for kernels/{name}")

@@ -4,42 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from quantmcu.codegen.kernel import Call, Constant, FieldValue, Input, Kernel, LoweredStep, Output, Reference, Scratch, StepContext
-from quantmcu.codegen.kernels.matmul_layout import Geometry, unsupported_by_drivers, weight_groups, weight_stream
+from quantmcu.codegen.kernel import Call, Constant, Input, Kernel, LoweredStep, Output, Scratch, StepContext
+from quantmcu.codegen.kernels.matmul_layout import (
+    Geometry,
+    matmul_fields,
+    unsupported_by_drivers,
+    weight_groups,
+    weight_stream,
+)
 from quantmcu.codegen.registry import register
 from quantmcu.program.steps import Convolution
 
 _PIXELS = 2
 _CHANNELS = 2
-
-
-def matmul_fields(step: Convolution, geometry: Geometry, tile_pixels: int, run_count: int) -> dict[str, FieldValue]:
-    """Fields of `qmcu_matmul_params`."""
-    q = step.requantize
-    return {
-        "weights": Reference("weights"),
-        "input_height": geometry.input_height,
-        "input_width": geometry.input_width,
-        "input_channels": geometry.input_channels,
-        "output_height": geometry.output_height,
-        "output_width": geometry.output_width,
-        "output_channels": geometry.output_channels,
-        "kernel_height": geometry.kernel[0],
-        "kernel_width": geometry.kernel[1],
-        "stride_y": geometry.strides[0],
-        "stride_x": geometry.strides[1],
-        "dilation_y": geometry.dilations[0],
-        "dilation_x": geometry.dilations[1],
-        "pad_top": geometry.pad_top,
-        "pad_left": geometry.pad_left,
-        "input_zero_point": step.input_zero_point,
-        "shift": q.shift,
-        "zero_point": q.zero_point,
-        "low": q.low,
-        "high": q.high,
-        "tile_pixels": tile_pixels,
-        "run_count": run_count,
-    }
 
 
 @register
@@ -73,15 +50,18 @@ class MatmulDsp(Kernel):
         step = context.step
         assert isinstance(step, Convolution)
         geometry = Geometry.of(context)
-        words = np.ascontiguousarray(weight_groups(step)).view(np.uint32)[:, :, 0]
+        words = np.ascontiguousarray(weight_groups(step)).view(np.uint32)
         multiplier = np.broadcast_to(step.requantize.multiplier, step.bias.shape)
-        stream = weight_stream(words, step.bias, multiplier, _CHANNELS)
-        comment = "blocks of 2 channels: biases, then int8 weights of 4 inputs a channel in turn, multipliers (matmul.h)"
+        missing = (0, -len(step.bias) % _CHANNELS)  # an odd number of channels is filled with an idle one
+        stream = weight_stream(
+            np.pad(words, (missing, (0, 0), (0, 0))), np.pad(step.bias, missing), np.pad(multiplier, missing), _CHANNELS
+        )
+        comment = "blocks of 2 channels: biases, int8 weights of 4 inputs, multipliers (matmul.h)"
         function = "qmcu_matmul_pixels_dsp" if geometry.pixelwise else "qmcu_matmul_rows_dsp"
-        fields = matmul_fields(step, geometry, geometry.tile_pixels(_PIXELS), 1)
+        fields = matmul_fields(step, geometry, geometry.tile_pixels(_PIXELS), 1, 1, geometry.run_groups, 0)
         return LoweredStep(
             calls=(Call(function, "qmcu_matmul_params", fields, (Input(), Output(), Scratch())),),
             constants=(Constant("weights", stream, 4, comment),),
             headers=("matmul.h",),
-            sources=("matmul_drivers.c", "matmul_dsp.c"),
+            sources=("matmul_drivers.c", "matmul_dsp.c", "matmul_tile.c"),
         )

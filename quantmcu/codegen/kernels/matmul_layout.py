@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantmcu.codegen.kernel import StepContext
+from quantmcu.codegen.kernel import FieldValue, Reference, StepContext
 from quantmcu.program.steps import Convolution
 
-MAX_RUNS = 64
+MAX_PIECES = 64
 _TILE_BYTES = 1024
 _TILE_PIXELS = 16
 
@@ -71,6 +71,12 @@ class Geometry:
     def run_count(self) -> int:
         """Runs of a receptive field: one a kernel row, or one a tap when columns are dilated."""
         return self.kernel[0] * (1 if self.dilations[1] == 1 else self.kernel[1])
+
+    @property
+    def run_groups(self) -> int:
+        """Groups of four inputs of a run."""
+        taps = self.kernel[1] if self.dilations[1] == 1 else 1
+        return taps * self.column_words // 2
 
     @property
     def depth(self) -> int:
@@ -143,8 +149,8 @@ def unsupported_by_drivers(context: StepContext) -> str | None:
     least, greatest = step.accumulator_bounds(context.inputs[0].highest_code)
     if step.requantize.saturates(int(max(-least.min(), greatest.max()))):
         return "accumulators that can't reach the saturation only"
-    if Geometry.of(context).run_count > MAX_RUNS:
-        return f"at most {MAX_RUNS} kernel rows (dilated: taps)"
+    if Geometry.of(context).run_count > MAX_PIECES:
+        return f"at most {MAX_PIECES} kernel rows (dilated: taps)"
     return None
 
 
@@ -158,18 +164,65 @@ def weight_groups(step: Convolution) -> NDArray[np.int8]:
 def weight_stream(
     words: NDArray[np.uint32], bias: NDArray[np.integer], multiplier: NDArray[np.integer], block: int
 ) -> NDArray[np.uint32]:
-    """The stream of blocks of `block` channels: biases, weights, multipliers.
+    """The stream of blocks of `block` channels: biases, weights, multipliers; the last block overlaps the one before it.
 
     Args:
-        words: uint32 [channels, words a channel]; the words of a block's channels are interleaved.
-        bias, multiplier: one entry a channel.
-        block: channels in a block; missing ones are zero.
+        words: uint32 [channels, groups, words a group]; word for word, the channels of a block are interleaved.
+        bias, multiplier: one entry a channel, as they are used by the kernel.
+        block: channels in a block, at most as many as there are.
     """
-    missing = -words.shape[0] % block
-    table = np.concatenate([_as_words(bias)[:, None], words, _as_words(multiplier)[:, None]], axis=1)
-    table = np.pad(table, ((0, missing), (0, 0)))
-    return np.ascontiguousarray(table.reshape(-1, block, table.shape[1]).transpose(0, 2, 1)).reshape(-1)
+    channels = words.shape[0]
+    table = np.concatenate([_as_words(bias), words.reshape(channels, -1), _as_words(multiplier)], axis=1)
+    starts = [*range(0, channels - block + 1, block), *([channels - block] if channels % block else [])]
+    return np.concatenate([table[start : start + block].T.reshape(-1) for start in starts])
 
 
 def _as_words(values: NDArray[np.integer]) -> NDArray[np.uint32]:
-    return values.astype(np.int64).astype(np.int32).view(np.uint32)
+    """int32 [n] as uint32 [n, 1].
+
+    Raises:
+        OverflowError: a value does not fit.
+    """
+    if values.size and not -(2**31) <= int(values.min()) <= int(values.max()) < 2**31:
+        raise OverflowError(f"{values.min()} .. {values.max()} does not fit int32")
+    return values.astype(np.int32).view(np.uint32)[:, None]
+
+
+def matmul_fields(
+    step: Convolution,
+    geometry: Geometry,
+    tile_pixels: int,
+    interleave: int,
+    run_pieces: int,
+    piece_groups: int,
+    block_words: int,
+) -> dict[str, FieldValue]:
+    """Fields of `qmcu_matmul_params`."""
+    q = step.requantize
+    return {
+        "weights": Reference("weights"),
+        "input_height": geometry.input_height,
+        "input_width": geometry.input_width,
+        "input_channels": geometry.input_channels,
+        "output_height": geometry.output_height,
+        "output_width": geometry.output_width,
+        "output_channels": geometry.output_channels,
+        "kernel_height": geometry.kernel[0],
+        "kernel_width": geometry.kernel[1],
+        "stride_y": geometry.strides[0],
+        "stride_x": geometry.strides[1],
+        "dilation_y": geometry.dilations[0],
+        "dilation_x": geometry.dilations[1],
+        "pad_top": geometry.pad_top,
+        "pad_left": geometry.pad_left,
+        "input_zero_point": step.input_zero_point,
+        "shift": q.shift,
+        "zero_point": q.zero_point,
+        "low": q.low,
+        "high": q.high,
+        "tile_pixels": tile_pixels,
+        "interleave": interleave,
+        "run_pieces": run_pieces,
+        "piece_groups": piece_groups,
+        "block_words": block_words,
+    }

@@ -1,0 +1,152 @@
+"""Convolutions without groups and dense layers by kernels in assembly that are generated for the shape and the core."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantmcu.codegen.assembly import BlockKernel, Scheme, generate_block_kernel
+from quantmcu.codegen.kernel import Call, Constant, Input, Kernel, LoweredStep, Output, Scratch, StepContext
+from quantmcu.codegen.kernels.matmul_layout import (
+    matmul_fields,
+    unsupported_by_drivers,
+    weight_groups,
+    weight_stream,
+)
+from quantmcu.codegen.kernels.matmul_plan import Plan, plan_blocks
+from quantmcu.codegen.registry import register
+from quantmcu.codegen.templates import environment
+from quantmcu.program.steps import Convolution
+
+_STREAMS = {
+    Scheme.HALF: "int16 of two weights each (half-extension)",
+    Scheme.WIDE: "int16 weights",
+}
+
+
+@register
+class MatmulGenerated(Kernel):
+    """Blocks of channels x pixels in assembly, unrolled for the shape, ordered for the core."""
+
+    name = "matmul_generated"
+    step_type = Convolution
+
+    def unsupported(self, context: StepContext) -> str | None:
+        """See `Kernel`."""
+        if not context.core.has_dsp:
+            return "cores with DSP instructions only"
+        problem = unsupported_by_drivers(context)
+        if problem is not None:
+            return problem
+        plan = plan_blocks(context)
+        return plan if isinstance(plan, str) else None
+
+    def scratch_bytes(self, context: StepContext) -> int:
+        """See `Kernel`."""
+        return _plan(context).tile_bytes
+
+    def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
+        """See `Kernel`."""
+        plan = _plan(context)
+        return (0,) if plan.geometry.may_run_in_place(plan.interleave) else ()
+
+    def cycles(self, context: StepContext) -> float:
+        """See `Kernel`."""
+        geometry = _plan(context).geometry
+        return (0.6 if context.core.name == "cortex-m7" else 1.2) * geometry.outputs * geometry.depth
+
+    def lower(self, context: StepContext) -> LoweredStep:
+        """See `Kernel`."""
+        step = context.step
+        assert isinstance(step, Convolution)
+        plan = _plan(context)
+        symbol = _layer_symbol(plan)
+        fields = matmul_fields(
+            step, plan.geometry, plan.geometry.tile_pixels(plan.interleave), plan.interleave, plan.run_pieces,
+            plan.piece_groups, plan.block_words,
+        )  # fmt: skip
+        fields["shift"] = 0
+        comment = f"blocks of {plan.whole.channels} channels: biases, {_STREAMS[plan.scheme]}, multipliers (matmul.h)"
+        return LoweredStep(
+            calls=(Call(symbol, "qmcu_matmul_params", fields, (Input(), Output(), Scratch())),),
+            constants=(Constant("weights", _weights(step, plan), 4, comment),),
+            headers=("matmul.h", f"{symbol}.h"),
+            sources=("matmul_drivers.c", "matmul_portable.c", "matmul_tile.c"),
+            generated=_generated_files(plan),
+        )
+
+
+def _plan(context: StepContext) -> Plan:
+    plan = plan_blocks(context)
+    if isinstance(plan, str):
+        raise ValueError(f"{context.step.name}: {plan}")
+    return plan
+
+
+def _layer_symbol(plan: Plan) -> str:
+    driver = "pixels" if plan.geometry.pixelwise else "rows"
+    rest = "" if plan.rest == plan.whole else f"_{plan.rest.pixels}"
+    return f"{plan.whole.symbol.replace('qmcu_matmul_', f'qmcu_{driver}_')}{rest}"
+
+
+def _generated_files(plan: Plan) -> dict[str, str]:
+    templates = environment()
+    symbol = _layer_symbol(plan)
+    kernels = sorted({plan.whole, plan.rest}, key=lambda kernel: kernel.symbol)
+    pixels = " and ".join(str(kernel.pixels) for kernel in sorted(kernels, key=lambda kernel: -kernel.pixels))
+    arguments = {
+        "title": f"convolutions by blocks of {plan.whole.channels} channels x {pixels} pixels",
+        "symbol": symbol,
+        "header": f"{symbol}.h",
+        "kernels": kernels,
+        "whole": plan.whole,
+        "rest": plan.rest,
+        "driver": "pixels" if plan.geometry.pixelwise else "rows",
+        "widen": "half" if plan.scheme is Scheme.HALF else "plain",
+    }
+    files = {
+        f"{symbol}.h": templates.get_template("matmul_layer.h.j2").render(arguments),
+        f"{symbol}.c": templates.get_template("matmul_layer.c.j2").render(arguments),
+    }
+    return files | {f"{kernel.symbol}.c": _block_text(kernel) for kernel in kernels}
+
+
+def _block_text(kernel: BlockKernel) -> str:
+    core = "Cortex-M7" if kernel.dual_issue else "Cortex-M4"
+    title = f"{kernel.channels} channels x {kernel.pixels} pixels, {4 * kernel.groups} inputs unrolled, for {core}"
+    return (
+        environment()
+        .get_template("matmul_block.c.j2")
+        .render(
+            kernel=kernel,
+            title=title,
+            registers="r0: tile, r1: weights; the sums are in the highest registers, operands in between.",
+            lines=generate_block_kernel(kernel),
+        )
+    )
+
+
+def _weights(step: Convolution, plan: Plan) -> NDArray[np.uint32]:
+    """The stream of weights, with biases and multipliers made for the scheme."""
+    shift = step.requantize.shift
+    runs = weight_groups(step).reshape(len(step.bias), plan.geometry.run_count, -1, 4).astype(np.int64)
+    padded = np.pad(runs, ((0, 0), (0, 0), (0, plan.run_groups - runs.shape[2]), (0, 0)))
+    groups = padded.reshape(len(step.bias), -1, 4)
+    multiplier = np.broadcast_to(step.requantize.multiplier, step.bias.shape).astype(np.int64)
+    bias = step.bias.astype(np.int64)
+    if plan.scheme is Scheme.HALF:
+        words = _half_words(groups)
+        even, odd = groups[:, :, 0::2].sum(axis=(1, 2)), groups[:, :, 1::2].sum(axis=(1, 2))
+        return weight_stream(words, 256 * bias + 65280 * odd + 32767 * even, (multiplier << shift) >> 8, plan.whole.channels)
+    words = _lanes(groups[:, :, (0, 1)] << shift, groups[:, :, (2, 3)] << shift)
+    return weight_stream(words, bias << shift, multiplier, plan.whole.channels)
+
+
+def _half_words(groups: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Words { -(256 w1 + w0), -(256 w3 + w2) } of groups [channels, groups, 4]: [channels, groups, 1]."""
+    pairs = -(256 * groups[:, :, 1::2] + groups[:, :, 0::2])
+    return _lanes(pairs[:, :, 0:1], pairs[:, :, 1:2])
+
+
+def _lanes(low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.uint32]:
+    return ((low & 0xFFFF) | (high & 0xFFFF) << 16).astype(np.uint32)
