@@ -32,7 +32,7 @@ def fold_affine(graph: Graph) -> Graph:
 
 def affine_to_depthwise(graph: Graph) -> Graph:
     """Makes scaling by channel that is left over a 1x1 depthwise Conv2D, whose weights and bias are exact."""
-    return apply_rule(apply_rule(graph, _to_depthwise), _into_producer)
+    return apply_rule(graph, lambda graph, op: _into_producer(graph, op) or _to_depthwise(graph, op))
 
 
 def affine_of(graph: Graph, op: Op) -> Affine | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from quantmcu.ir.graph import Graph
 from quantmcu.ir.ops import Op
 from quantmcu.ir.tensor import Tensor
+from quantmcu.passes.dead_code import remove_dead_code
 
 Pass = Callable[[Graph], Graph]
 
@@ -32,7 +33,7 @@ Rule = Callable[[Graph, Op], Rewrite | None]
 
 
 def apply_rule(graph: Graph, rule: Rule) -> Graph:
-    """The graph after applying `rule` to each operator until it applies nowhere."""
+    """The graph after applying `rule` to each operator until it applies nowhere, without what became unused."""
     changed = True
     while changed:
         changed = False
@@ -43,7 +44,7 @@ def apply_rule(graph: Graph, rule: Rule) -> Graph:
             if found is not None:
                 graph = apply_rewrite(graph, found)
                 changed = True
-    return graph
+    return remove_dead_code(graph)
 
 
 def apply_rewrite(graph: Graph, change: Rewrite) -> Graph:
