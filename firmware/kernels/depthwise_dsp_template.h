@@ -8,6 +8,9 @@
 #include "requantize.h"
 
 #define INLINE static inline __attribute__((always_inline))
+/* Inner loops get a function, and so the registers, of their own. */
+#define NEVER_INLINE __attribute__((noinline))
+#define UNROLL _Pragma("GCC unroll 16")
 
 enum {
     PLANES = 4,
@@ -54,53 +57,82 @@ INLINE void add_row(const uint8_t *row, const uint32_t *weights, int count, int3
 {
     widened codes;
     const int words = ((count - 1) * STRIDE + KERNEL + 3) / 4;
-    for (int i = 0; i < words; i++) {
+    UNROLL for (int i = 0; i < words; i++) {
         const uint32_t four = dsp_load(row + 4 * i);
         codes.even[i] = dsp_uxtb16(four);
         codes.odd[i] = dsp_uxtb16_ror8(four);
     }
     int word = 0;
-    for (int tap = 0; tap < KERNEL; tap++) {
+    UNROLL for (int tap = 0; tap < KERNEL; tap++) {
         if (tap % 4 >= 2)
             continue;
         const uint32_t weight = weights[word++];
-        for (int i = 0; i < count; i++)
+        UNROLL for (int i = 0; i < count; i++)
             acc[i] = add_taps(&codes, i * STRIDE, tap, weight, acc[i]);
     }
 }
 
+/* What the outputs of a channel have in common. Local copies: stores of codes could change any other memory, as far as the
+ * compiler knows. */
+typedef struct {
+    const uint32_t *weights;
+    int32_t tile_width;
+    int32_t bias, multiplier, shift, zero_point;
+    int32_t channels; /* distance of neighbouring outputs */
+} channel_facts;
+
 /* `count` neighbouring outputs of a channel, of which `stored` are stored. */
-INLINE void output_block(const uint8_t *window, int32_t tile_width, const plane_weights *weights, int32_t bias,
-                         int32_t multiplier, const qmcu_depthwise_dsp_params *layer, int count, int32_t stored,
-                         uint8_t *output)
+INLINE void output_block(const uint8_t *window, channel_facts facts, int count, int32_t stored, uint8_t *output)
 {
     int32_t acc[BLOCK];
-    for (int i = 0; i < count; i++)
-        acc[i] = bias;
-    for (int ky = 0; ky < KERNEL; ky++)
-        add_row(window + ky * tile_width, weights->words + ky * WEIGHT_WORDS, count, acc);
-    for (int i = 0; i < count; i++) {
+    UNROLL for (int i = 0; i < count; i++)
+        acc[i] = facts.bias;
+    UNROLL for (int ky = 0; ky < KERNEL; ky++)
+        add_row(window + ky * facts.tile_width, facts.weights + ky * WEIGHT_WORDS, count, acc);
+    UNROLL for (int i = 0; i < count; i++)
+        acc[i] = qmcu_requantize_unclamped(acc[i], facts.multiplier, facts.shift, facts.zero_point);
+    UNROLL for (int i = 0; i < count; i++) {
         if (i < stored)
-            output[i * layer->channels] = (uint8_t)dsp_usat8(
-                qmcu_requantize_unclamped(acc[i], multiplier, layer->shift, layer->zero_point));
+            output[i * facts.channels] = (uint8_t)dsp_usat8(acc[i]);
     }
 }
 
 /* One row of outputs of a channel. */
-static void output_row(const qmcu_depthwise_dsp_params *layer, const uint8_t *row, const plane_weights *weights,
-                       int32_t channel, uint8_t *output)
+NEVER_INLINE static void output_row(const channel_facts *channel, const uint8_t *row, int32_t left, uint8_t *output)
 {
-    const int32_t bias = layer->bias[channel], multiplier = layer->multiplier[channel];
-    int32_t left = layer->output_width;
+    const channel_facts facts = *channel;
     for (; left >= BLOCK; left -= BLOCK) {
-        output_block(row, layer->tile_width, weights, bias, multiplier, layer, BLOCK, BLOCK, output);
+        output_block(row, facts, BLOCK, BLOCK, output);
         row += BLOCK * STRIDE;
-        output += BLOCK * layer->channels;
+        output += BLOCK * facts.channels;
     }
     if (left > 2)
-        output_block(row, layer->tile_width, weights, bias, multiplier, layer, BLOCK, left, output);
+        output_block(row, facts, BLOCK, left, output);
     else if (left > 0)
-        output_block(row, layer->tile_width, weights, bias, multiplier, layer, 2, left, output);
+        output_block(row, facts, 2, left, output);
+}
+
+/* Copies `count` pixels of four channels into four planes. */
+NEVER_INLINE static void spread_words(const uint8_t *from, int32_t channels, int32_t count, uint8_t *plane0, int32_t plane_bytes)
+{
+    uint8_t *plane1 = plane0 + plane_bytes, *plane2 = plane1 + plane_bytes, *plane3 = plane2 + plane_bytes;
+    for (; count > 0; count--) {
+        const uint32_t four = dsp_load(from);
+        from += channels;
+        *plane0++ = (uint8_t)four;
+        *plane1++ = (uint8_t)(four >> 8);
+        *plane2++ = (uint8_t)(four >> 16);
+        *plane3++ = (uint8_t)(four >> 24);
+    }
+}
+
+/* Copies `count` pixels of up to four channels at any address into planes. */
+NEVER_INLINE static void spread_bytes(const uint8_t *from, int32_t channels, int32_t count, uint8_t *plane0, int32_t plane_bytes,
+                               int32_t planes)
+{
+    for (int32_t plane = 0; plane < planes; plane++)
+        for (int32_t x = 0; x < count; x++)
+            plane0[plane * plane_bytes + x] = from[x * channels + plane];
 }
 
 /* Copies `rows` rows of the map from row `y` on into the planes, from their row `tile_row` on; rows outside of the map
@@ -108,26 +140,16 @@ static void output_row(const qmcu_depthwise_dsp_params *layer, const uint8_t *ro
 static void fill_rows(const qmcu_depthwise_dsp_params *layer, const uint8_t *input, int32_t planes, int32_t plane_bytes,
                       int32_t y, int32_t tile_row, int32_t rows, uint8_t *tile)
 {
-    const int words = layer->channels % 4 == 0;
     for (int32_t i = 0; i < rows; i++, y++) {
         uint8_t *to = tile + (tile_row + i) * layer->tile_width + layer->pad_left;
+        const uint8_t *from = input + y * layer->input_width * layer->channels;
         if (y < 0 || y >= layer->input_height) {
             for (int32_t plane = 0; plane < planes; plane++)
                 __builtin_memset(to + plane * plane_bytes, layer->input_zero_point, (size_t)layer->input_width);
-            continue;
-        }
-        const uint8_t *from = input + y * layer->input_width * layer->channels;
-        for (int32_t x = 0; x < layer->input_width; x++, from += layer->channels, to++) {
-            if (words) {
-                const uint32_t four = dsp_load(from);
-                to[0] = (uint8_t)four;
-                to[plane_bytes] = (uint8_t)(four >> 8);
-                to[2 * plane_bytes] = (uint8_t)(four >> 16);
-                to[3 * plane_bytes] = (uint8_t)(four >> 24);
-            } else {
-                for (int32_t plane = 0; plane < planes; plane++)
-                    to[plane * plane_bytes] = from[plane];
-            }
+        } else if (layer->channels % 4 == 0) {
+            spread_words(from, layer->channels, layer->input_width, to, plane_bytes);
+        } else {
+            spread_bytes(from, layer->channels, layer->input_width, to, plane_bytes, planes);
         }
     }
 }
@@ -157,8 +179,17 @@ static void output_channels(const qmcu_depthwise_dsp_params *layer, const uint8_
         fill_rows(layer, input, planes, plane_bytes, y * STRIDE - layer->pad_top + kept, kept, needed - kept, tile);
         for (int32_t plane = 0; plane < planes; plane++) {
             uint8_t *top = tile + plane * plane_bytes;
+            const channel_facts facts = {
+                .weights = weights[plane].words,
+                .tile_width = layer->tile_width,
+                .bias = layer->bias[channel + plane],
+                .multiplier = layer->multiplier[channel + plane],
+                .shift = layer->shift,
+                .zero_point = layer->zero_point,
+                .channels = layer->channels,
+            };
             for (int32_t row = 0; row < rows; row++)
-                output_row(layer, top + row * STRIDE * layer->tile_width, &weights[plane], channel + plane,
+                output_row(&facts, top + row * STRIDE * layer->tile_width, layer->output_width,
                            output + (y + row) * layer->output_width * layer->channels + plane);
             for (int32_t row = 0; row < SHARED_ROWS; row++) /* the rows differ: no overlap in one copy */
                 __builtin_memcpy(top + row * layer->tile_width, top + (row + rows * STRIDE) * layer->tile_width,

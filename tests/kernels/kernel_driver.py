@@ -142,9 +142,15 @@ def host_server() -> HostServer:
 
 
 @cache
-def machine(core: str, compiler: str, guard: bool, flags: tuple[str, ...] = ("-O2",)) -> FunctionMachine:
-    """An emulated core with all kernels in flash."""
-    elf = compile_for_core([*kernel_sources(), MEMORY_FUNCTIONS], core, (*flags, *WARNINGS), compiler)
+def machine(core: str, compiler: str, guard: bool, flags: tuple[str, ...], sources: tuple[str, ...]) -> FunctionMachine:
+    """An emulated core with these sources of firmware/kernels in flash."""
+    kernels = data_folder("firmware") / "kernels"
+    elf = compile_for_core(
+        [*(kernels / name for name in sources), MEMORY_FUNCTIONS],
+        core,
+        (*flags, *WARNINGS, f"-I{MEMORY_FUNCTIONS.parent}"),
+        compiler,
+    )
     return FunctionMachine(elf, core, guard=guard, aligned=guard)
 
 
@@ -178,12 +184,12 @@ def run_on_core(
     image = build_image(kernel, context, inputs, pointer_bytes=4, in_place=in_place)
     if lowered.generated:
         with tempfile.TemporaryDirectory(prefix="quantmcu-kernels-") as name:
-            include = (f"-I{name}", f"-I{kernel_sources()[0].parent}")
+            include = (f"-I{name}", f"-I{kernel_sources()[0].parent}", f"-I{MEMORY_FUNCTIONS.parent}")
             sources = [*source_paths(lowered, Path(name)), MEMORY_FUNCTIONS]
             elf = compile_for_core(sources, context.core.name, (*flags, *WARNINGS, *include), compiler)
         emulated = FunctionMachine(elf, context.core.name, guard=guard, aligned=guard)
     else:
-        emulated = machine(context.core.name, compiler, guard, flags)
+        emulated = machine(context.core.name, compiler, guard, flags, lowered.sources)
     data, results = run_on_machine(emulated, image)
     return CoreRun(
         _output(context, data),
