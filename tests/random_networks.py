@@ -264,5 +264,3 @@ def networks(draw: st.DrawFn, steps: int = 8) -> onnx.ModelProto:
     names = list(dict.fromkeys([*outputs, *([extra] if draw(st.booleans()) else [])]))
     model = make_model(net.nodes, inputs, names, net.constants, net.opset)
     return model
-
-

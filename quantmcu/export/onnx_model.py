@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -12,6 +14,8 @@ from quantmcu.export.writer import Writer, onnx_shape, to_onnx_layout
 from quantmcu.ir.graph import Graph
 from quantmcu.ir.ops import Conv2D, Dense
 
+Layout = tuple[int, ...] | None
+BITS_PROPERTY = "quantmcu.activation_bits"
 _OPSET, _OPSET_INT4 = 17, 21
 _IR_VERSION = {_OPSET: 8, _OPSET_INT4: 10}
 """ONNX's file format version that belongs to an operator set."""
@@ -26,14 +30,14 @@ def export_onnx(graph: Graph, *, qdq: bool = False) -> onnx.ModelProto:
     Args:
         graph: what to export.
         qdq: with QuantizeLinear and DequantizeLinear behind every tensor that has quantization parameters, and with
-            the integer weights and biases of the operators that have them. Codes are uint8, for 4 bits UINT4; codes of
-            2 bits are uint8 behind a Clip to their range. Tensors without parameters stay float.
+            the integer weights and biases of the operators that have them (int8, or INT4 with opset 21; int32). Codes
+            of activations are uint8; those of 4 and 2 bits stand behind a Clip to their range, and the metadata
+            property `quantmcu.activation_bits` lists them as JSON. Tensors without parameters stay float.
     """
     opset = _OPSET_INT4 if qdq and _has_int4(graph) else _OPSET
     writer = Writer(graph, opset)
     inputs = [
-        _input(writer, name, layout, qdq=qdq)
-        for name, layout in zip(graph.inputs, _layouts(graph.input_layouts), strict=False)
+        _input(writer, name, layout, qdq=qdq) for name, layout in _with_layouts(graph.inputs, graph.input_layouts)
     ]
     for tensor in graph.tensors.values():
         if tensor.data is not None:
@@ -42,32 +46,36 @@ def export_onnx(graph: Graph, *, qdq: bool = False) -> onnx.ModelProto:
             )
             if qdq:
                 quantize_dequantize(writer, tensor)
-    outputs = list(zip(graph.outputs, _layouts(graph.output_layouts), strict=False))
+    outputs = _with_layouts(graph.outputs, graph.output_layouts)
     for name, layout in outputs:
         quantized = qdq and graph.tensor(name).qparams is not None
-        if quantized or _permutation(writer, name, layout) is not None or name in graph.inputs:
+        if quantized or _permutation(writer, name, layout) is not None:
             writer.write_to(name, writer.fresh(f"{name}_computed"))
     for op in graph.ops:
         write_op(op, writer, qdq=qdq)
         if qdq:
             quantize_dequantize(writer, graph.tensor(op.output))
     declared = [_output(writer, name, layout) for name, layout in outputs]
-    return helper.make_model(
+    model = helper.make_model(
         helper.make_graph(writer.nodes, graph.name, inputs, declared, writer.initializers),
         opset_imports=[helper.make_opsetid("", opset)],
         producer_name="quantmcu",
         ir_version=_IR_VERSION[opset],
     )
+    narrow = {t.name: t.qparams.bits for t in graph.tensors.values() if t.qparams is not None and t.qparams.bits < 8}
+    if qdq and narrow:
+        model.metadata_props.add(key=BITS_PROPERTY, value=json.dumps(narrow))
+    return model
 
 
 def _has_int4(graph: Graph) -> bool:
     layers = [op.quantized for op in graph.ops if isinstance(op, (Conv2D, Dense))]
-    maps = [tensor.qparams for tensor in graph.tensors.values()]
-    return any(quantized is not None and quantized.bits == 4 for quantized in (*layers, *maps))
+    return any(quantized is not None and quantized.bits == 4 for quantized in layers)
 
 
-def _layouts(layouts: tuple[tuple[int, ...] | None, ...]) -> list[tuple[int, ...] | None]:
-    return [*layouts, *[None] * 64]  # a graph without layouts has those of the model
+def _with_layouts(names: tuple[str, ...], layouts: tuple[Layout, ...]) -> list[tuple[str, Layout]]:
+    """Names with their layouts; a graph without layouts has those of the model."""
+    return list(zip(names, layouts or [None] * len(names), strict=True))
 
 
 def _permutation(writer: Writer, name: str, layout: tuple[int, ...] | None) -> tuple[int, ...] | None:

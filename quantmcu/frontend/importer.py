@@ -29,7 +29,18 @@ _QUANTIZED = (
     "ConvInteger",
     "MatMulInteger",
 )
-_INDEX_OPERATORS = ("Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Transpose", "Slice")
+_INDEX_OPERATORS = (
+    "Shape",
+    "Size",
+    "Identity",
+    "Cast",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "Transpose",
+    "Slice",
+)
 _RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
 
 
@@ -149,18 +160,14 @@ class _Importer:
             tuple(proto.output),
             attribute_values(proto),
         )
-        if proto.op_type in ("Shape", "Size"):
-            shape = np.array(self.builder.shape(node.value(0)), np.int64)
-            start, end = node.attribute("start", 0), node.attribute("end")
-            self.builder.set(node, shape[start:end] if proto.op_type == "Shape" else np.array(shape.prod()))
-        elif not any(isinstance(value, View) for value in values) and proto.op_type not in _RANDOM:
+        if not any(isinstance(value, View) for value in values) and proto.op_type not in _RANDOM:
             for output, folded in enumerate(self._fold(proto, values)):
                 self.builder.set(node, folded, output)
         else:
             self._handle(node, proto)
 
     def _check_operator(self, proto: onnx.NodeProto) -> None:
-        if find(proto.op_type) is None and proto.op_type not in ("Shape", "Size"):
+        if find(proto.op_type) is None:
             constant = all(
                 name in self.builder.values and not isinstance(self.builder.values[name], View) for name in proto.input
             )

@@ -55,6 +55,7 @@ class Registration:
 
 
 _REGISTRY: dict[str, Registration] = {}
+_FOLDED: dict[str, OperatorSupport] = {}
 
 
 def operator(
@@ -78,6 +79,12 @@ def operator(
     return register
 
 
+def folded(*names: str, limits: str) -> None:
+    """Lists operators that are supported only where all their inputs are constant: computed at compile time."""
+    for name in names:
+        _FOLDED[name] = OperatorSupport(name, OLDEST_OPSET, NEWEST_OPSET, (), limits)
+
+
 def find(op_type: str) -> Registration | None:
     """The registration of an operator, if it is supported."""
     return _REGISTRY.get(op_type)
@@ -85,4 +92,5 @@ def find(op_type: str) -> Registration | None:
 
 def supported_operators() -> list[OperatorSupport]:
     """What can be imported, in alphabetical order."""
-    return [_REGISTRY[name].support for name in sorted(_REGISTRY)]
+    rows = [registration.support for registration in _REGISTRY.values()]
+    return sorted([*rows, *_FOLDED.values()], key=lambda row: row.operator)

@@ -60,7 +60,12 @@ def test_folder_instead_of_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    (lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"PK\x03\x04 not a model", lambda data: b"\x89PNG" * 50),
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: b"",
+        lambda data: b"PK\x03\x04 not a model",
+        lambda data: b"\x89PNG" * 50,
+    ],
     ids=("truncated", "empty", "zip", "png"),
 )
 def test_file_that_is_not_onnx(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
@@ -104,7 +109,7 @@ def test_missing_external_data(tmp_path: Path) -> None:
     assert_words(caught.value, "initializer w", "'weights.bin'", "missing", "copy weights.bin into the folder")
 
 
-@pytest.mark.parametrize("location", ("../weights.bin", "/etc/hostname", "a/../../weights.bin"))
+@pytest.mark.parametrize("location", ["../weights.bin", "/etc/hostname", "a/../../weights.bin"])
 def test_external_data_outside_the_folder(tmp_path: Path, location: str) -> None:
     """A model must not read other files."""
     (tmp_path / "in").mkdir()
@@ -122,7 +127,7 @@ def test_external_data_that_are_too_short(tmp_path: Path) -> None:
         load_onnx(path)
 
 
-@pytest.mark.parametrize("name", ("model.tflite", "model.keras"))
+@pytest.mark.parametrize("name", ["model.tflite", "model.keras"])
 def test_tensorflow_models_need_the_extra(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Says what to install."""
     monkeypatch.setitem(__import__("sys").modules, "tf2onnx", None)
@@ -178,7 +183,7 @@ def test_nodes_in_any_order() -> None:
     assert [op.name for op in load_onnx(model).ops] == ["c_node", "y_node"]
 
 
-@pytest.mark.parametrize(("opset", "words"), ((9, ("opset 9", "opsets 11 to")), (999, ("opset 999", "update onnx"))))
+@pytest.mark.parametrize(("opset", "words"), [(9, ("opset 9", "opsets 11 to")), (999, ("opset 999", "update onnx"))])
 def test_opset_out_of_range(opset: int, words: tuple[str, ...]) -> None:
     """Says the range and how to convert."""
     model = conv_model()
@@ -212,7 +217,7 @@ def test_zero_sized_axis() -> None:
     assert_words(problem(model), "input x", "has no elements")
 
 
-@pytest.mark.parametrize("kind", (TensorProto.FLOAT16, TensorProto.UINT8, TensorProto.DOUBLE))
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT16, TensorProto.UINT8, TensorProto.DOUBLE])
 def test_input_of_another_type(kind: int) -> None:
     """Names the type."""
     model = conv_model()
@@ -264,7 +269,7 @@ def test_foreign_domain() -> None:
     assert_words(problem(model), "y_node", "domain 'com.example'", "standard ONNX domain")
 
 
-@pytest.mark.parametrize("value", (np.nan, np.inf, -np.inf))
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_weights_that_are_not_finite(value: float) -> None:
     """Names node and initializer."""
     weights = normal(3, 2, 3, 3)
@@ -274,7 +279,7 @@ def test_weights_that_are_not_finite(value: float) -> None:
     assert_words(problem(model), "c_node (Conv)", "input 1 (w)", "1 of 54 values", "NaN or infinite")
 
 
-@pytest.mark.parametrize("kind", (np.float16, np.float64, np.int8))
+@pytest.mark.parametrize("kind", [np.float16, np.float64, np.int8])
 def test_weights_of_another_type(kind: type) -> None:
     """Names the type and what to do."""
     model = conv_model()
@@ -299,7 +304,7 @@ def test_quantized_model() -> None:
 
 @pytest.mark.parametrize(
     ("made", "shape", "constants", "words"),
-    (
+    [
         (node("Slice", ["x", "a", "b", "c", "d"], "y"), [1, 4], {"a": [-1], "b": [-9], "c": [1], "d": [-1]}, ("positive steps",)),
         (node("Pad", ["x", "a"], "y"), [1, 4], {"a": [0, -1, 0, 0]}, ("negative padding", "Slice")),
         (node("Softmax", ["x"], "y", axis=5), [1, 4], {}, ("axis = 5", "2 axes")),
@@ -313,9 +318,11 @@ def test_quantized_model() -> None:
         (node("Mul", ["x", "s"], "y"), [1, 4], {"s": [float("nan")]}, ("1 of 1 values of the constant", "input 1 (s)")),
         (node("Div", ["x", "s"], "y"), [1, 4], {"s": [0.0]}, ("divisor contains 0",)),
         (node("ConvTranspose", ["x", "w"], "y"), [1, 1, 4, 4], {"w": [[[[1.0]]]]}, ("(ConvTranspose)", "not supported")),
-    ),
+    ],
 )  # fmt: skip
-def test_attribute_limits(made: onnx.NodeProto, shape: list[int], constants: dict[str, list[Any]], words: tuple[str, ...]) -> None:
+def test_attribute_limits(
+    made: onnx.NodeProto, shape: list[int], constants: dict[str, list[Any]], words: tuple[str, ...]
+) -> None:
     """Each limit says what it is."""
     arrays = {
         name: np.array(values, np.int64 if all(isinstance(v, int) for v in values) else np.float32)

@@ -57,7 +57,11 @@ def test_conv(data: st.DataObject, rank: int, opset: int) -> None:
         constants["b"] = normal(outputs)
         inputs.append("b")
     model = make_model(
-        [node("Conv", inputs, "y", group=groups, **attributes)], {"x": [1, groups * width, *sizes]}, ["y"], constants, opset
+        [node("Conv", inputs, "y", group=groups, **attributes)],
+        {"x": [1, groups * width, *sizes]},
+        ["y"],
+        constants,
+        opset,
     )
     graph = check_import(model)
     assert [type(op) for op in graph.ops if not isinstance(op, ops.Reshape)] == [ops.Conv2D]
@@ -86,8 +90,8 @@ def test_average_pool(data: st.DataObject, rank: int, opset: int, ceil: bool, co
     check_import(make_model([node("AveragePool", ["x"], "y", **attributes)], {"x": [1, 3, *sizes]}, ["y"], opset=opset))
 
 
-@pytest.mark.parametrize("rank", (3, 4))
-@pytest.mark.parametrize("operator", ("GlobalAveragePool", "GlobalMaxPool"))
+@pytest.mark.parametrize("rank", [3, 4])
+@pytest.mark.parametrize("operator", ["GlobalAveragePool", "GlobalMaxPool"])
 def test_global_pool(operator: str, rank: int) -> None:
     """The whole map."""
     check_import(make_model([node(operator, ["x"], "y")], {"x": [1, 3, 4, 5][:rank]}, ["y"]))
@@ -101,7 +105,7 @@ UNARY: list[tuple[str, dict[str, Any], int]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", ([1, 3, 4, 5], [1, 7]))
+@pytest.mark.parametrize("shape", [[1, 3, 4, 5], [1, 7]])
 @pytest.mark.parametrize(("operator", "attributes", "opset"), UNARY)
 def test_unary(operator: str, attributes: dict[str, Any], opset: int, shape: list[int]) -> None:
     """Functions of one value, on maps and vectors, with a neighbour that fixes the layout."""
@@ -114,7 +118,7 @@ def test_sqrt_of_positive_values() -> None:
     check_import(make_model([node("Abs", ["x"], "a"), node("Sqrt", ["a"], "y")], {"x": [1, 5]}, ["y"]))
 
 
-@pytest.mark.parametrize(("low", "high"), ((0.0, 6.0), (-1.0, None), (None, 0.5), (None, None)))
+@pytest.mark.parametrize(("low", "high"), [(0.0, 6.0), (-1.0, None), (None, 0.5), (None, None)])
 def test_clip(low: float | None, high: float | None) -> None:
     """Bounds as optional inputs."""
     bounds = {name: np.float32(value) for name, value in (("lo", low), ("hi", high)) if value is not None}
@@ -123,10 +127,10 @@ def test_clip(low: float | None, high: float | None) -> None:
     check_import(model)
 
 
-@pytest.mark.parametrize("alpha", (1.0, 0.5))
-@pytest.mark.parametrize("transpose_a", (0, 1))
-@pytest.mark.parametrize("transpose_b", (0, 1))
-@pytest.mark.parametrize("bias", (None, (), (3,), (1, 3), (1, 1)))
+@pytest.mark.parametrize("alpha", [1.0, 0.5])
+@pytest.mark.parametrize("transpose_a", [0, 1])
+@pytest.mark.parametrize("transpose_b", [0, 1])
+@pytest.mark.parametrize("bias", [None, (), (3,), (1, 3), (1, 1)])
 def test_gemm(alpha: float, transpose_a: int, transpose_b: int, bias: tuple[int, ...] | None) -> None:
     """Scaling, transposition, every shape of C."""
     constants = {"b": normal(3, 4) if transpose_b else normal(4, 3)}
@@ -148,17 +152,17 @@ def test_matmul_with_constant_on_either_side() -> None:
     check_import(make_model(nodes, {"x": [1, 5, 4]}, ["a", "b"], constants))
 
 
-@pytest.mark.parametrize("opset", (11, 13))
-@pytest.mark.parametrize("shape", ([1, 3, 4, 5], [1, 6]))
-@pytest.mark.parametrize("axis", (None, 1, -1, 0))
+@pytest.mark.parametrize("opset", [11, 13])
+@pytest.mark.parametrize("shape", [[1, 3, 4, 5], [1, 6]])
+@pytest.mark.parametrize("axis", [None, 1, -1, 0])
 def test_softmax(axis: int | None, shape: list[int], opset: int) -> None:
     """Before opset 13 over all axes from `axis` on."""
     attributes = {} if axis is None else {"axis": axis}
     check_import(make_model([node("Softmax", ["x"], "y", **attributes)], {"x": shape}, ["y"], opset=opset))
 
 
-@pytest.mark.parametrize("keep", (0, 1))
-@pytest.mark.parametrize("axis", (1, 2, -1))
+@pytest.mark.parametrize("keep", [0, 1])
+@pytest.mark.parametrize("axis", [1, 2, -1])
 def test_arg_max_behind_a_convolution(axis: int, keep: int) -> None:
     """The axis is ONNX's, whatever the layout."""
     nodes = [node("Conv", ["x", "w"], "c"), node("ArgMax", ["c"], "y", axis=axis, keepdims=keep)]
@@ -176,7 +180,9 @@ def test_arg_max_behind_a_convolution(axis: int, keep: int) -> None:
     st.booleans(),
 )
 @SMALL
-def test_resize(coordinates: str, mode: str, rounding: str, rows: float, columns: float, size: int, by_size: bool) -> None:
+def test_resize(
+    coordinates: str, mode: str, rounding: str, rows: float, columns: float, size: int, by_size: bool
+) -> None:
     """Every coordinate transformation, by scales and by sizes."""
     attributes = {"mode": mode, "coordinate_transformation_mode": coordinates, "nearest_mode": rounding}
     if by_size:
@@ -201,7 +207,7 @@ def test_upsample_is_an_asymmetric_resize() -> None:
     assert (op.mode, op.scales, op.coordinates, op.rounding) == ("nearest", (2.0, 3.0), "asymmetric", "floor")
 
 
-@pytest.mark.parametrize("opset", (11, 13, 18))
+@pytest.mark.parametrize("opset", [11, 13, 18])
 def test_split(opset: int) -> None:
     """Sizes as an attribute, as an input, or equal parts."""
     constants, attributes, inputs = {"w": normal(6, 2, 1, 1)}, {"axis": 1}, ["c"]
@@ -220,7 +226,7 @@ def test_split_into_equal_parts() -> None:
     check_import(make_model(nodes, {"x": [1, 8]}, ["p", "q", "r"], opset=18))
 
 
-@pytest.mark.parametrize("mode", ("constant", "reflect", "edge"))
+@pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])
 def test_pad_of_some_axes(mode: str) -> None:
     """Axes as an input, opset 18."""
     constants = {"p": np.array([1, 0, 2, 1], np.int64), "a": np.array([2, -1], np.int64)}
@@ -297,7 +303,9 @@ def test_nhwc_model_needs_no_transpose_and_keeps_its_input() -> None:
 
 def test_nchw_input_becomes_nhwc() -> None:
     """The layout is recorded."""
-    graph = check_import(make_model([node("Conv", ["x", "w"], "y")], {"x": [1, 2, 4, 5]}, ["y"], {"w": normal(3, 2, 1, 1)}))
+    graph = check_import(
+        make_model([node("Conv", ["x", "w"], "y")], {"x": [1, 2, 4, 5]}, ["y"], {"w": normal(3, 2, 1, 1)})
+    )
     assert graph.tensor("x").shape == (1, 4, 5, 2)
     assert graph.input_layouts == ((0, 2, 3, 1),)
     assert graph.output_layouts == ((0, 2, 3, 1),)
@@ -312,7 +320,9 @@ def test_flatten_behind_a_convolution_is_absorbed_by_the_dense_layer() -> None:
 
 def test_model_without_names() -> None:
     """Unnamed nodes are called <Op>_<index>, and names are unique."""
-    model = make_model([node("Relu", ["x"], "a"), node("Sigmoid", ["a"], "b"), node("Sigmoid", ["b"], "y")], {"x": [1, 3]}, ["y"])
+    model = make_model(
+        [node("Relu", ["x"], "a"), node("Sigmoid", ["a"], "b"), node("Sigmoid", ["b"], "y")], {"x": [1, 3]}, ["y"]
+    )
     for proto in model.graph.node:
         proto.name = ""
     assert [op.name for op in load_onnx(model).ops] == ["Relu_0", "Sigmoid_1", "Sigmoid_2"]

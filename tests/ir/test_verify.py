@@ -41,7 +41,7 @@ def changed(**changes: Any) -> Graph:
 
 @pytest.mark.parametrize(
     ("changes", "words"),
-    (
+    [
         ({"tensor_c": {"shape": (1, 5, 6, 4)}}, "Conv2D conv: output c has the shape \\(1, 5, 6, 4\\)"),
         ({"conv": {"bias": np.zeros(3, np.float32)}}, "Conv2D conv: bias"),
         ({"conv": {"groups": 2}}, "Conv2D conv: weights"),
@@ -54,7 +54,7 @@ def changed(**changes: Any) -> Graph:
         ({"conv": {"activation": ops.Clamp(1.0, 0.0)}}, "activation"),
         ({"tensor_y": {"is_index": True}}, "is_index"),
         ({"tensor_x": {"shape": (1, 0, 6, 2)}}, "no elements"),
-    ),
+    ],
 )
 def test_each_inconsistency_is_found(changes: dict[str, Any], words: str) -> None:
     """One change at a time."""
@@ -73,7 +73,11 @@ def test_unused_tensor_and_layout_are_found() -> None:
 
 def test_every_operator_class_has_a_shape_rule() -> None:
     """A new class without a rule would only show at its first use."""
-    classes = [kind for kind in vars(ops).values() if isinstance(kind, type) and issubclass(kind, ops.Op) and kind is not ops.Op]
+    classes = [
+        kind
+        for kind in vars(ops).values()
+        if isinstance(kind, type) and issubclass(kind, ops.Op) and kind is not ops.Op
+    ]
     assert len(classes) > 15
     assert set(classes) == set(shapes._RULES)
 

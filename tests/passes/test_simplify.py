@@ -42,7 +42,7 @@ def test_batch_norm_folds_into_the_convolution_before_it() -> None:
     assert conv.name == "c_node"
 
 
-@pytest.mark.parametrize(("pads", "expected"), (([0] * 4, ["Conv2D"]), ([1] * 4, ["Conv2D", "Conv2D"])))
+@pytest.mark.parametrize(("pads", "expected"), [([0] * 4, ["Conv2D"]), ([1] * 4, ["Conv2D", "Conv2D"])])
 def test_batch_norm_before_a_convolution(pads: list[int], expected: list[str]) -> None:
     """It folds into an unpadded one; before a padded one it becomes a depthwise convolution: padding is 0, not the shift."""
     bn, constants = batch_norm("x", "b", 2)
@@ -79,10 +79,14 @@ def test_values_that_others_read_are_kept() -> None:
     assert kinds(graph) == ["Conv2D", "Unary", "Add"]
 
 
-@pytest.mark.parametrize("operator", ("Conv", "Gemm", "Add", "Sub", "Mul"))
+@pytest.mark.parametrize("operator", ["Conv", "Gemm", "Add", "Sub", "Mul"])
 def test_clip_becomes_the_activation(operator: str) -> None:
     """Of every operator that has one."""
-    constants = {"w": normal(3, 2, 1, 1) if operator == "Conv" else normal(2, 3), "lo": np.float32(0), "hi": np.float32(6)}
+    constants = {
+        "w": normal(3, 2, 1, 1) if operator == "Conv" else normal(2, 3),
+        "lo": np.float32(0),
+        "hi": np.float32(6),
+    }
     second = "z" if operator in ("Add", "Sub", "Mul") else "w"
     shape = [1, 2, 3, 3] if operator == "Conv" else [1, 2]
     inputs = {"x": shape, "z": shape} if second == "z" else {"x": shape}
@@ -105,7 +109,7 @@ def test_relu_behind_max_pool_reaches_the_convolution() -> None:
 
 @pytest.mark.parametrize(
     ("reader", "attributes", "relu", "folds"),
-    (
+    [
         ("Conv", {}, False, True),
         ("AveragePool", {"kernel_shape": [3, 3]}, False, True),
         ("AveragePool", {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}, False, False),
@@ -113,7 +117,7 @@ def test_relu_behind_max_pool_reaches_the_convolution() -> None:
         ("MaxPool", {"kernel_shape": [3, 3]}, False, False),
         ("MaxPool", {"kernel_shape": [3, 3]}, True, True),
         ("MaxPool", {"kernel_shape": [1, 1]}, True, False),
-    ),
+    ],
 )
 def test_padding_folds_where_it_is_exact(reader: str, attributes: dict[str, Any], relu: bool, folds: bool) -> None:
     """A zero of the padding must not win a MaxPool, and counts in an AveragePool."""
@@ -175,12 +179,12 @@ def dead_model(pads: int, bias: float, middle: str = "Relu") -> Any:
 
 @pytest.mark.parametrize(
     ("pads", "bias", "middle", "kept"),
-    (
+    [
         (0, 0.7, "Relu", 2),  # the constants go to the bias
         (1, 0.7, "Relu", 4),  # they would be missing at the border; only the unread channel goes
         (1, -0.7, "Relu", 2),  # the Relu makes them 0
         (1, 0.0, "Tanh", 2),
-    ),
+    ],
 )
 def test_dead_channels(pads: int, bias: float, middle: str, kept: int) -> None:
     """Constant channels disappear where that is exact."""

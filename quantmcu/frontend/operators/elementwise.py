@@ -154,7 +154,8 @@ def div(node: Node, builder: Builder) -> None:
     _binary(node, builder, ops.Mul, node.activation(), (1.0 / divisor.astype(np.float64)).astype(np.float32))
 
 
-@operator("Identity", "Dropout", attributes=("ratio", "seed"), limits="inference only")
+@operator("Identity")
+@operator("Dropout", attributes=("ratio", "seed"), limits="inference only")
 def identity(node: Node, builder: Builder) -> None:
     """The input itself."""
     training = node.values[2] if node.operator == "Dropout" and node.has(2) else None

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from quantmcu.frontend.builder import Builder
 from quantmcu.frontend.node import Node
 from quantmcu.frontend.operators.axes import normalized, read_axes
-from quantmcu.frontend.registry import UnsupportedError, operator
+from quantmcu.frontend.registry import UnsupportedError, folded, operator
+
+folded(
+    *("Constant", "ConstantOfShape", "Expand", "Gather", "Range", "Where"),
+    limits="on constants only, as in computations of shapes (like every other ONNX operator of constants)",
+)
+
+
+@operator("Shape", "Size", attributes=("start", "end"))
+def shape_of(node: Node, builder: Builder) -> None:
+    """Shapes are known at compile time."""
+    shape = np.array(builder.shape(node.value(0)), np.int64)
+    if node.operator == "Size":
+        builder.set(node, np.array(shape.prod()))
+    else:
+        builder.set(node, shape[node.attribute("start", 0) : node.attribute("end")])
 
 
 @operator("Reshape", attributes=("allowzero",), limits="shape constant")

@@ -1,0 +1,145 @@
+"""The QDQ export runs in ONNX Runtime and computes what quantized tensors and weights mean."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto
+
+from quantmcu.export import export_onnx, from_onnx_layout
+from quantmcu.frontend import load_onnx
+from quantmcu.ir import Graph, QParams, QuantizedWeights, ops
+from quantmcu.passes import simplify
+from tests.onnx_models import make_model, node, random_feeds, run
+
+
+def normal(*shape: int) -> np.ndarray[Any, Any]:
+    """Random values, always the same."""
+    return np.random.default_rng(len(shape)).normal(size=shape).astype(np.float32)
+
+
+def network() -> onnx.ModelProto:
+    """Convolutions of every kind, a residual Add, pooling and a Dense layer."""
+    nodes = [
+        node("Conv", ["x", "w", "wb"], "c", pads=[1, 1, 1, 1]),
+        node("Relu", ["c"], "r"),
+        node("Conv", ["r", "d"], "e", pads=[1, 1, 1, 1], group=8),
+        node("Add", ["e", "r"], "a"),
+        node("MaxPool", ["a"], "p", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Flatten", ["p"], "f"),
+        node("Gemm", ["f", "g", "gb"], "y"),
+    ]
+    constants = {
+        "w": normal(8, 3, 3, 3), "wb": normal(8), "d": normal(8, 1, 3, 3), "g": normal(72, 5) / 8, "gb": normal(5),
+    }  # fmt: skip
+    return make_model(nodes, {"x": [1, 3, 6, 6]}, ["y", "a"], constants)
+
+
+def quantized(graph: Graph, feeds: dict[str, Any], bits: int, weight_bits: int) -> Graph:
+    """`graph` with ranges from one input, and weights rounded to the nearest code."""
+    exported = export_onnx(graph)
+    names = [name for op in graph.ops for name in op.outputs if name not in graph.outputs]
+    exported.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    values = {**feeds, **run(exported, feeds)}
+
+    def qparams(name: str) -> QParams:
+        low, high = min(float(values[name].min()), 0.0), max(float(values[name].max()), 0.0)
+        scale = float(np.float32((high - low) / (2**bits - 1)))
+        return QParams(bits, scale, round(-low / scale))
+
+    def weights(op: Any) -> Any:
+        if not isinstance(op, (ops.Conv2D, ops.Dense)):
+            return op
+        limit = 2 ** (weight_bits - 1) - 1
+        scales = np.abs(op.weight).reshape(len(op.weight), -1).max(axis=1).astype(np.float64) / limit
+        codes = np.rint(op.weight / scales.reshape(-1, *[1] * (op.weight.ndim - 1))).astype(np.int8)
+        return replace(op, quantized=QuantizedWeights(weight_bits, codes, scales, op.bias.astype(np.float64)))
+
+    tensors = [replace(tensor, qparams=qparams(tensor.name)) for tensor in graph.tensors.values()]
+    return graph.with_ops([weights(op) for op in graph.ops], tensors)
+
+
+@pytest.mark.parametrize(
+    ("bits", "weight_bits", "opset", "error"),
+    [(8, 8, 17, 0.03), (4, 8, 17, 0.4), (8, 4, 21, 0.3), (2, 8, 17, 2.0), (4, 4, 21, 0.5), (8, 2, 17, 2.0)],
+)
+def test_qdq_model_runs_and_approximates_the_float_model(bits: int, weight_bits: int, opset: int, error: float) -> None:
+    """Every bit width; the error is bounded by the coarseness."""
+    model = network()
+    feeds = random_feeds(model)
+    graph = quantized(simplify(load_onnx(model)), feeds, bits, weight_bits)
+    exported = export_onnx(graph, qdq=True)
+    onnx.checker.check_model(exported)
+    assert exported.opset_import[0].version == opset
+    expected, found = run(model, feeds), run(exported, feeds)
+    assert list(expected) == list(found)
+    for name, values in expected.items():
+        assert found[name].shape == values.shape
+        assert np.abs(found[name] - values).mean() < error * np.abs(values).mean()
+    # outputs take only values that their codes stand for
+    for name in found:
+        qparams = graph.tensor(name).qparams
+        assert qparams is not None
+        codes = found[name] / qparams.scale + qparams.zero_point
+        np.testing.assert_allclose(codes, np.rint(codes), atol=1e-3)
+        assert codes.min() >= -1e-3
+        assert codes.max() <= qparams.highest_code + 1e-3
+
+
+def test_types_in_the_qdq_model() -> None:
+    """int8 weights per output channel, int32 biases of scale S_in * S_w, uint8 activations."""
+    model = network()
+    graph = quantized(simplify(load_onnx(model)), random_feeds(model), 8, 8)
+    exported = export_onnx(graph, qdq=True)
+    types = {tensor.name: tensor.data_type for tensor in exported.graph.initializer}
+    assert types["c_node_weight_quantized"] == TensorProto.INT8
+    assert types["c_node_bias_quantized"] == TensorProto.INT32
+    assert types["r_zero_point"] == TensorProto.UINT8
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in exported.graph.initializer}
+    conv = graph.ops[0]
+    assert isinstance(conv, ops.Conv2D)
+    assert conv.quantized is not None
+    assert arrays["c_node_weight_scale"].shape == (8,)
+    qparams = graph.tensor("x").qparams
+    assert qparams is not None
+    scale = arrays["c_node_bias_scale"]
+    np.testing.assert_allclose(scale, conv.quantized.scales * qparams.scale, rtol=1e-6)
+    np.testing.assert_allclose(arrays["c_node_bias_quantized"] * scale, conv.bias, atol=float(scale.max()))
+    kinds = Counter(node.op_type for node in exported.graph.node)
+    assert kinds["QuantizeLinear"] == len(graph.tensors)
+
+
+def test_four_bit_types() -> None:
+    """INT4 weights; activations are uint8 codes, and the metadata say of how many bits."""
+    model = network()
+    exported = export_onnx(quantized(simplify(load_onnx(model)), random_feeds(model), 4, 4), qdq=True)
+    types = {tensor.name: tensor.data_type for tensor in exported.graph.initializer}
+    assert types["c_node_weight_quantized"] == TensorProto.INT4
+    assert types["r_zero_point"] == TensorProto.UINT8
+    (entry,) = exported.metadata_props
+    assert entry.key == "quantmcu.activation_bits"
+    assert json.loads(entry.value)["r"] == 4
+
+
+def test_float_export_names_every_tensor() -> None:
+    """So that calibration can fetch them; in our layout they are NHWC."""
+    model = network()
+    graph = simplify(load_onnx(model))
+    exported = export_onnx(graph)
+    written = {name for made in exported.graph.node for name in made.output}
+    assert {name for op in graph.ops for name in op.outputs} <= written
+    exported.graph.output.append(onnx.ValueInfoProto(name="p"))
+    value = run(exported, random_feeds(model))["p"]
+    assert from_onnx_layout(value).shape == graph.tensor("p").shape == (1, 3, 3, 8)
+
+
+def test_export_is_deterministic() -> None:
+    """The same bytes each time."""
+    exports = [export_onnx(simplify(load_onnx(network()))).SerializeToString(deterministic=True) for _ in range(2)]
+    assert exports[0] == exports[1]
