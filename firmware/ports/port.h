@@ -38,7 +38,7 @@ size_t port_stack_size(void);
 typedef struct {
     uint32_t magic;  /* PORT_FAULT_MAGIC when the record is valid */
     uint32_t cause;  /* exception number: 3 HardFault, 4 MemManage, 5 BusFault, 6 UsageFault */
-    uint32_t pc;
+    uint32_t pc; /* pc and lr are 0 where the stack had no room left to keep them */
     uint32_t lr;
     uint32_t sp;
     uint32_t cfsr;

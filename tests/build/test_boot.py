@@ -1,0 +1,166 @@
+"""Built firmware boots on every board (emulator, QEMU), and says what went wrong when it does not."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from quantmcu.build import build_project
+from quantmcu.emulator import Emulator, StopReason
+from quantmcu.targets import Board, list_boards, load_board
+from tests.build.conftest import Build
+from tests.build.tiny_network import write_tiny
+
+COMPILER = "gcc" if shutil.which("arm-none-eabi-gcc") else "zig"
+GREETING = "QuantMCU: tiny on {0.id} at {0.clock_hz} Hz"
+FAULT = re.compile(r"QUANTMCU FAULT: (\w+) \(([^)]*)\) exception=0x(\w+) pc=0x(\w+) address=0x(\w+)")
+
+
+def text_of(emulator: Emulator) -> str:
+    return emulator.console.read().decode("latin-1")
+
+
+@pytest.mark.parametrize(
+    "board",
+    [pytest.param(b, marks=[] if b.id == "nucleo-f767" else pytest.mark.slow, id=b.id) for b in list_boards()],
+)
+def test_boots_to_the_greeting(board: Board, build: Build) -> None:
+    emulator = Emulator(build(board.id, COMPILER).elf, board)
+    assert emulator.run() == StopReason.WAITING_FOR_INPUT
+    assert GREETING.format(board) in text_of(emulator)
+    assert emulator.faults == []
+
+
+@pytest.mark.parametrize(
+    ("board_id", "register", "message"),
+    [
+        ("nucleo-f767", "RCC_CR", "no external clock (HSE)"),
+        pytest.param("nucleo-f767", "RCC_CFGR", "no switch to the PLL", marks=pytest.mark.slow),
+        pytest.param("nucleo-l4r5", "RCC_CR", "the 16 MHz oscillator (HSI16) does not start", marks=pytest.mark.slow),
+        pytest.param("nucleo-h743", "PWR_D3CR", "voltage scale 1 not reached", marks=pytest.mark.slow),
+    ],
+)
+def test_clock_that_does_not_start_is_said_on_the_console(
+    board_id: str, register: str, message: str, build: Build
+) -> None:
+    """The register loses its ready bits: polling must end, and tell."""
+    board = load_board(board_id)
+    emulator_facts = copy.deepcopy(dict(board.emulator))
+    (broken,) = [entry for entry in emulator_facts["registers"] if entry["name"] == register]
+    del broken["mirrors"]
+    emulator = Emulator(build(board_id, COMPILER).elf, replace(board, emulator=emulator_facts))
+    assert emulator.run() == StopReason.HALTED
+    assert text_of(emulator) == f"\r\nQUANTMCU CLOCK: {message} on {board_id}; halted\r\n"
+
+
+@pytest.mark.slow
+def test_old_h743_silicon_is_refused(build: Build) -> None:
+    """480 MHz needs revision V (0x2003); revision Y reads 0x1003."""
+    board = load_board("nucleo-h743")
+    facts = json.loads(json.dumps(board.emulator).replace("0x20036450", "0x10036450"))
+    emulator = Emulator(build("nucleo-h743", COMPILER).elf, replace(board, emulator=facts))
+    assert emulator.run() == StopReason.HALTED
+    assert "480 MHz needs silicon revision V" in text_of(emulator)
+
+
+# what goes into quantmcu_init()
+OVERFLOW = "volatile uint8_t large[5000]; large[0] = 1; (void)large[0];"  # the stack has 4096 bytes
+WRITE_FORBIDDEN = "*(volatile int *)0x60000000 = 1;"
+READ_MISSING = "(void)*(volatile int *)0x10000000;"
+UNDEFINED = '__asm__ volatile("udf 0");'
+FAULTS = [
+    pytest.param(WRITE_FORBIDDEN, "MemManage", "access to forbidden memory", 0x60000000, id="forbidden"),
+    pytest.param(READ_MISSING, "BusFault", "access to memory that does not exist", 0x10000000, id="missing"),
+    pytest.param(UNDEFINED, "UsageFault", "undefined instruction", 0, id="undefined"),
+]
+
+
+def first_fault(board: Board, folder: Path, extra: str) -> tuple[str, str, int, int]:
+    """Exception, reason, pc and address that the emulated board prints."""
+    result = build_project(write_tiny(folder, board, extra=extra), board, toolchain=COMPILER)
+    emulator = Emulator(result.elf, board)
+    printed = ""
+
+    def reported() -> bool:
+        nonlocal printed
+        printed += text_of(emulator)
+        return FAULT.search(printed) is not None
+
+    emulator.run(until=reported)
+    match = FAULT.search(printed)
+    assert match is not None
+    return match[1], match[2], int(match[4], 16), int(match[5], 16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("extra", "exception", "reason", "address"), FAULTS)
+def test_fault_is_printed_with_cause_and_address(
+    extra: str, exception: str, reason: str, address: int, tmp_path: Path
+) -> None:
+    board = load_board("nucleo-f767")
+    found = first_fault(board, tmp_path, extra)
+    assert (found[0], found[1], found[3]) == (exception, reason, address)
+    assert board.flash.contains(found[2]), "pc"
+
+
+@pytest.mark.parametrize("board_id", ["nucleo-f767", pytest.param("nucleo-f411", marks=pytest.mark.slow)])
+def test_stack_overflow_hits_the_guard(board_id: str, tmp_path: Path) -> None:
+    board = load_board(board_id)
+    exception, reason, pc, address = first_fault(board, tmp_path, OVERFLOW)
+    (stack,) = board.regions_for("stack")
+    assert (exception, reason) == ("MemManage", "stack overflow")
+    assert stack.origin - 4096 <= address < stack.origin
+    assert pc == 0, "the core had no stack left to keep it on"
+
+
+@pytest.mark.slow
+@pytest.mark.qemu
+@pytest.mark.parametrize("board_id", ["qemu-m4", "qemu-m7"])
+@pytest.mark.parametrize("extra", ["", OVERFLOW, UNDEFINED], ids=["boots", "overflow", "undefined"])
+def test_qemu_agrees(board_id: str, extra: str, tmp_path: Path) -> None:
+    qemu = shutil.which("qemu-system-arm")
+    if qemu is None:
+        pytest.skip("needs qemu-system-arm")
+    board = load_board(board_id)
+    extra = extra.replace("5000", "9000")  # these boards have 8192 bytes of stack
+    result = build_project(write_tiny(tmp_path, board, extra=extra), board, toolchain=COMPILER)
+    printed = qemu_output(qemu, board, result.elf, "FAULT" if extra else "Hz", seconds=30)
+    assert GREETING.format(board) in printed
+    match = FAULT.search(printed)
+    if not extra:
+        assert match is None
+    else:
+        assert match is not None
+        overflow = extra.startswith("volatile")
+        assert match[1] == ("MemManage" if overflow else "UsageFault")
+        assert match[2] == ("stack overflow" if overflow else "undefined instruction")
+
+
+def qemu_output(qemu: str, board: Board, elf: Path, wanted: str, *, seconds: float) -> str:
+    """What QEMU prints until a line holds `wanted`."""
+    command = [qemu, "-machine", str(board.qemu_machine), "-nographic", "-monitor", "none", "-serial", "stdio"]
+    process = subprocess.Popen(
+        [*command, "-kernel", str(elf)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout is not None
+    printed = ""
+    end = time.monotonic() + seconds
+    try:
+        while time.monotonic() < end:
+            line = process.stdout.readline().decode("latin-1")
+            printed += line
+            if wanted in line:
+                return printed
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    raise AssertionError(f"no {wanted!r} within {seconds} s: {printed}")
