@@ -107,9 +107,11 @@ class Geometry:
         return 4 * self.column_words * pixels
 
     def may_run_in_place(self, multiple: int) -> bool:
-        """Whether no output code lies on an input code that is read later."""
+        """Whether the output fits the input's memory, and no output code lies on an input code that is read later."""
         input_row = self.input_width * self.input_channels
         output_row = self.output_width * self.output_channels
+        if self.output_height * output_row > self.input_height * input_row:
+            return False
         for y in range(self.output_height):
             if self.pixelwise:
                 if not self._row_may_run_in_place(y, multiple):

@@ -1,0 +1,161 @@
+"""Generated kernels for convolutions without groups: against the reference, on the host and on emulated cores."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernel_driver import CORTEX_M0, CORTEX_M4, CORTEX_M7, MEMORY_FUNCTIONS, WARNINGS, Codes, HostServer, check, kernel_named
+from matmul_cases import Shape, make_case
+
+from quantmcu.codegen.assembly import Scheme
+from quantmcu.codegen.kernel import Core, StepContext
+from quantmcu.codegen.kernels.matmul_plan import Plan, plan_blocks
+from quantmcu.codegen.single_step import build_image, kernel_sources, run_on_machine, source_paths
+from quantmcu.emulator.elf import Elf
+from quantmcu.emulator.function import FunctionMachine
+from quantmcu.emulator.objects import compile_for_core
+
+KERNEL = kernel_named("matmul_generated")
+COMPILERS = [pytest.param("gcc", marks=pytest.mark.gcc), "zig"]
+CORES = [pytest.param(core, id=core.name) for core in (CORTEX_M4, CORTEX_M7)]
+
+FIXED = [
+    Shape((6, 9), 16, 6, (3, 3), pads=(1, 1, 1, 1)),
+    Shape((7, 6), 3, 5, (3, 3), (2, 2), pads=(0, 0, 1, 1)),
+    Shape((6, 7), 1, 4, (5, 4), (2, 2), pads=(4, 1, 5, 1)),
+    Shape((5, 5), 42, 9),
+    Shape((3, 3), 256, 4),
+    Shape((1, 2), 400, 3),
+    Shape((5, 6), 8, 8, strides=(2, 2)),
+    Shape((9, 9), 4, 3, (3, 2), dilations=(2, 3), pads=(2, 1, 0, 3)),
+    Shape((1, 1), 64, 10),
+    Shape((1, 1), 23, 2),
+    Shape((4, 4), 100, 4, (1, 3), pads=(0, 1, 0, 1)),
+]
+
+
+def random_shape(random: np.random.Generator) -> Shape:
+    """A small convolution of any form without groups."""
+    pointwise = random.random() < 0.4
+    kernel = (1, 1) if pointwise else (int(random.integers(1, 6)), int(random.integers(1, 6)))
+    dilations = (1, 1) if random.random() < 0.7 else (int(random.integers(1, 3)), int(random.integers(1, 4)))
+    pads = (0, 0, 0, 0) if pointwise else tuple(int(p) for p in random.integers(0, 3, 4))
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
+    size = tuple(max(1, reach[i] - pads[i] - pads[i + 2]) + int(random.integers(0, 9)) for i in range(2))
+    channels = int(random.integers(1, 50)) if random.random() < 0.5 else 4 * int(random.integers(1, 17))
+    strides = (int(random.integers(1, 4)), int(random.integers(1, 4)))
+    return Shape(size, channels, int(random.integers(2, 14)), kernel, strides, dilations, pads)  # type: ignore[arg-type]
+
+
+@cache
+def cases(core: Core, random_count: int) -> list[tuple[StepContext, Codes]]:
+    """Steps that the kernel supports."""
+    random = np.random.default_rng(2024)
+    extremes = ("random", "low", "high", "aligned")
+    found = []
+    for seed, shape in enumerate([*FIXED, *(random_shape(random) for _ in range(random_count))]):
+        ratio = float(random.choice([1.0, 1.0, 0.0001, 4.0, 100.0]))
+        limits = [(0, 255), (0, 255), (9, 230)][seed % 3]
+        context, codes = make_case(shape, seed, core, extreme=extremes[seed % 4], ratio=ratio, limits=limits)
+        if KERNEL.unsupported(context) is None:
+            found.append((context, codes))
+    assert len(found) > 0.8 * (len(FIXED) + random_count)
+    assert {plan_of(context).scheme for context, _ in found} == set(Scheme)
+    return found
+
+
+def plan_of(context: StepContext) -> Plan:
+    """The kernel's plan for a step that it supports."""
+    plan = plan_blocks(context)
+    assert isinstance(plan, Plan)
+    return plan
+
+
+def write_generated(contexts: list[StepContext], folder: Path) -> list[Path]:
+    """All sources of these steps, generated ones in `folder`."""
+    return sorted({path for context in contexts for path in source_paths(KERNEL.lower(context), folder)})
+
+
+def test_equals_the_reference_on_the_host() -> None:
+    chosen = cases(CORTEX_M7, 90)
+    with tempfile.TemporaryDirectory() as name:
+        sources = write_generated([context for context, _ in chosen], Path(name))
+        flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+        server = HostServer(flags, [path for path in sources if path not in kernel_sources()])
+        for context, codes in chosen:
+            for in_place in (None, *KERNEL.in_place_inputs(context)):
+                image = build_image(KERNEL, context, [codes], struct.calcsize("P"), in_place)
+                output = np.frombuffer(server.run(image)[: context.output.nbytes], np.uint8)
+                check(context, [codes], output.reshape(context.output.shape))
+        server.close()
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("core", CORES)
+def test_equals_the_reference_on_cores(core: Core, compiler: str) -> None:
+    """Under the guard: every access lies inside a buffer and is aligned."""
+    chosen = cases(core, 25)
+    with tempfile.TemporaryDirectory() as name:
+        sources = write_generated([context for context, _ in chosen], Path(name))
+        include = (f"-I{kernel_sources()[0].parent}", f"-I{MEMORY_FUNCTIONS.parent}")
+        elf = compile_for_core([*sources, MEMORY_FUNCTIONS], core.name, ("-O2", *WARNINGS, *include), compiler)
+    machine = FunctionMachine(elf, core.name, guard=True, aligned=True)
+    for context, codes in chosen:
+        for in_place in (None, *KERNEL.in_place_inputs(context)):
+            data, (result,) = run_on_machine(machine, build_image(KERNEL, context, [codes], 4, in_place))
+            output = np.frombuffer(data[: context.output.nbytes], np.uint8).reshape(context.output.shape)
+            check(context, [codes], output)
+            assert result.stack_bytes < 1024
+
+
+def test_half_extension_is_used_up_to_its_limit() -> None:
+    """The largest accumulators that the scheme may meet, and one more."""
+    schemes = []
+    for channels in (256, 260):  # 255 * 127 * 259 < 2**23 < 255 * 127 * 260
+        context, codes = make_case(Shape((2, 2), channels, 2), 0, extreme="high")
+        step = context.step
+        step.bias[:] = 0  # type: ignore[attr-defined]
+        schemes.append(plan_of(context).scheme)
+    assert schemes == [Scheme.HALF, Scheme.WIDE]
+
+
+def test_loops_fit_the_instruction_cache_and_offsets_their_field() -> None:
+    for channels in (16, 24, 64, 96, 144, 160, 320, 960, 1280):
+        context, _ = make_case(Shape((4, 4), channels, 8), 0, CORTEX_M4)
+        assert plan_of(context).whole.groups * 112 < 1024
+        assert plan_of(context).whole.largest_offset < 4096
+
+
+MOBILENET_V2 = [
+    (32, 16), (16, 96), (96, 24), (24, 144), (144, 24), (144, 32), (32, 192), (192, 32), (192, 64), (64, 384), (384, 64),
+    (384, 96), (96, 576), (576, 96), (576, 160), (160, 960), (960, 160), (960, 320), (320, 1280),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_code_of_mobilenet_v2_stays_small(core: Core) -> None:
+    contexts = [make_case(Shape((9, 9), c, n), 0, core, largest_weight=20)[0] for c, n in MOBILENET_V2]
+    contexts.append(make_case(Shape((9, 9), 3, 32, (3, 3), (2, 2), pads=(1, 1, 1, 1)), 0, core)[0])
+    contexts.append(make_case(Shape((1, 1), 1280, 1000), 0, core, largest_weight=20)[0])
+    with tempfile.TemporaryDirectory() as name:
+        sources = write_generated(contexts, Path(name))
+        include = (f"-I{kernel_sources()[0].parent}", f"-I{MEMORY_FUNCTIONS.parent}")
+        elf = Elf(compile_for_core([*sources, MEMORY_FUNCTIONS], core.name, ("-O2", *include)))
+    assert sum(function.size for function in elf.functions) < 48 << 10
+
+
+def test_generates_the_same_text_twice() -> None:
+    context, _ = make_case(FIXED[0], 0)
+    assert KERNEL.lower(context).generated == KERNEL.lower(context).generated
+
+
+def test_says_what_it_cannot_do() -> None:
+    assert KERNEL.unsupported(make_case(FIXED[0], 0, CORTEX_M0)[0]) == "cores with DSP instructions only"
+    assert KERNEL.unsupported(make_case(Shape((3, 3), 4, 1), 0)[0]) == "two output channels or more"
+    wide = make_case(Shape((3, 12), 800, 2, (1, 3)), 0)[0]
+    assert KERNEL.unsupported(wide) == "receptive fields of neighbouring pixels within 4 KiB of the tile"
