@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from quantmcu.emulator.registers import RegisterFile
 
 DWT_CTRL, DWT_CYCCNT, DWT_LAR = 0xE0001000, 0xE0001004, 0xE0001FB0
-CPUID, VTOR, AIRCR, SHCSR = 0xE000ED00, 0xE000ED08, 0xE000ED0C, 0xE000ED24
+CPUID, VTOR, AIRCR, CCR, SHCSR = 0xE000ED00, 0xE000ED08, 0xE000ED0C, 0xE000ED14, 0xE000ED24
 CFSR, HFSR, MMFAR, BFAR, CPACR = 0xE000ED28, 0xE000ED2C, 0xE000ED34, 0xE000ED38, 0xE000ED88
 MPU_TYPE, MPU_CTRL, MPU_RNR, MPU_RBAR, MPU_RASR = 0xE000ED90, 0xE000ED94, 0xE000ED98, 0xE000ED9C, 0xE000EDA0
 DEMCR = 0xE000EDFC
@@ -24,7 +24,7 @@ _AIRCR_READ_KEY = 0xFA05
 _SYSRESETREQ = 1 << 2
 _TRCENA = 1 << 24
 _CYCCNTENA = 1
-_NO_ACCESS = (0, 0)
+_STKALIGN = 1 << 9
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ class CoreRegisters:
     def reset(self) -> None:
         """State after a reset of the chip."""
         self._registers.set_value(VTOR, self._vector_table)
+        self._registers.set_value(CCR, _STKALIGN)
         for address in (SHCSR, MMFAR, BFAR, CPACR, MPU_CTRL, DEMCR):
             self._registers.set_value(address, 0)
         self._status = {CFSR: 0, HFSR: 0}

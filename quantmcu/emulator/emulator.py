@@ -95,7 +95,7 @@ class Emulator:
         self._core = CoreRegisters(
             self._registers, board.core, board.flash.origin, lambda: self._counter.cycles, self._request_reset
         )
-        self._exceptions = Exceptions(self._engine, self._core)
+        self._exceptions = Exceptions(self._engine, self._core, self._is_ram)
         self._cause: Cause | None = None
         self._pending_fault: tuple[str, int | None] | None = None
         self._reset_requested = False
@@ -137,8 +137,8 @@ class Emulator:
         """Runs until the firmware waits for input.
 
         Args:
-            until: looked at now and then (about ten times a second) and whenever the firmware waits; ends the run when
-            true. limit: instructions after which the run is given up.
+            until: ends the run when true; called some ten times a second, and whenever the firmware waits.
+            limit: instructions after which the run is given up.
 
         Raises:
             EmulatedFaultError: a fault that no handler could take, or an FPU instruction while the FPU is off.
@@ -196,6 +196,10 @@ class Emulator:
     def read_memory(self, address: int, size: int) -> bytes:
         """`size` bytes of RAM or flash."""
         return bytes(self._engine.mem_read(address, size))
+
+    def _is_ram(self, address: int) -> bool:
+        region = self.board.region_of(address)
+        return region is not None and region.kind == "ram"
 
     @property
     def _pc(self) -> int:
@@ -277,4 +281,4 @@ class Emulator:
 
 def _board_model(board: Board) -> CycleModel | None:
     name = board.cycle_model.get("model")
-    return cycle_model(name) if name else None
+    return cycle_model(name, **board.cycle_model.get("parameters", {})) if name else None

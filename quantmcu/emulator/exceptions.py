@@ -7,13 +7,13 @@ Source: Armv7-M Architecture Reference Manual (DDI 0403E), sections B1.5.6 (entr
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from unicorn import arm_const
 from unicorn.unicorn_py3.unicorn import Uc, UcError
 
 from quantmcu.emulator.core import BFAR, MMFAR, CoreRegisters
-from quantmcu.emulator.faults import Fault
 
 HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT, SVCALL = 3, 4, 5, 6, 11
 
@@ -51,11 +51,12 @@ class Cause:
 
 
 class Exceptions:
-    """Takes exceptions and returns from them on `engine`."""
+    """Takes exceptions and returns from them on `engine`; `is_ram` tells whether a byte of the stack can be written."""
 
-    def __init__(self, engine: Uc, core: CoreRegisters) -> None:
+    def __init__(self, engine: Uc, core: CoreRegisters, is_ram: Callable[[int], bool]) -> None:
         self._engine = engine
         self._core = core
+        self._is_ram = is_ram
 
     def memory_fault(self, address: int, *, fetch: bool) -> Cause:
         """The cause for an access that fails: MemManage where the MPU forbids it, else BusFault."""
@@ -135,20 +136,14 @@ class Exceptions:
         if has_fp:
             saved = [self._get(r) for r in _FP_REGISTERS]
             frame += struct.pack(f"<{_FP_WORDS}I", *saved, self._get(arm_const.UC_ARM_REG_FPSCR), 0)
-        try:
-            self._check_ram(pointer, len(frame))
+        forbidden = self._core.forbidden_by_mpu(pointer)
+        if self._is_ram(pointer) and self._is_ram(pointer + len(frame) - 1) and not forbidden:
             self._engine.mem_write(pointer, frame)
-        except UcError:
-            self._core.record(MSTKERR if self._core.forbidden_by_mpu(pointer) else STKERR)
+        else:
+            self._core.record(MSTKERR if forbidden else STKERR)
         self._set(arm_const.UC_ARM_REG_SP, pointer)
         # Back to Thread mode, main stack; bit 4 clear: with floating-point registers.
         return 0xFFFFFFE9 if has_fp else 0xFFFFFFF9
-
-    def _check_ram(self, pointer: int, size: int) -> None:
-        """mem_write by-passes protection: a frame must not land in flash."""
-        self._engine.mem_read(pointer, size)
-        if self._core.forbidden_by_mpu(pointer):
-            raise UcError(0)
 
     def _vector(self, number: int) -> int | None:
         try:
@@ -166,6 +161,3 @@ class Exceptions:
 def undefined_instruction(xpsr: int) -> Cause:
     """The cause for an instruction that cannot be executed: a jump to an even address clears the Thumb bit."""
     return Cause(USAGE_FAULT, UNDEFINSTR if xpsr & _THUMB else INVSTATE)
-
-
-__all__ = ["Cause", "Exceptions", "Fault", "undefined_instruction"]

@@ -120,6 +120,14 @@ def test_the_cost_of_a_long_multiplication_on_cortex_m7_is_one_number():
     assert cycles(CortexM7(long_multiply_cycles=2), "smlad r0, r1, r2, r0\nsmlad r3, r4, r5, r3\nnop") == 2
 
 
+def test_a_models_numbers_can_be_replaced_by_name():
+    assert cycle_model("cortex-m7", long_multiply_cycles=2) == CortexM7(long_multiply_cycles=2)
+    with pytest.raises(UsageError) as error:
+        cycle_model("cortex-m7", flash_wait_states=3)
+    assert "the cycle model of cortex-m7 has no parameter flash_wait_states" in str(error.value)
+    assert "long_multiply_cycles" in error.value.why
+
+
 M0PLUS = [
     ("nop", 1),
     ("ldr r0, [r1]", 2),

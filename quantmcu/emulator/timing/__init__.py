@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
 
 from quantmcu.emulator.timing.cortex_m0plus import CortexM0Plus
 from quantmcu.emulator.timing.cortex_m4 import CortexM4, cortex_m3, cortex_m33
@@ -37,11 +39,11 @@ _MODELS: dict[str, Callable[[], CycleModel]] = {
 }
 
 
-def cycle_model(core: str) -> CycleModel:
-    """A new cycle model of `core`.
+def cycle_model(core: str, **parameters: Any) -> CycleModel:
+    """A new cycle model of `core`; `parameters` replace attributes of the model, e.g. long_multiply_cycles=2.
 
     Raises:
-        UsageError: there is none for this core.
+        UsageError: there is no model of this core, or it has no such parameter.
     """
     if core not in _MODELS:
         raise UsageError(
@@ -49,4 +51,11 @@ def cycle_model(core: str) -> CycleModel:
             why=f"models: {', '.join(_MODELS)}",
             hint="run it without one (cycle_model=None), which counts instructions",
         )
-    return _MODELS[core]()
+    model = _MODELS[core]()
+    known = {field.name for field in fields(model)} - {"name"}
+    if unknown := set(parameters) - known:
+        raise UsageError(
+            f"the cycle model of {core} has no parameter {', '.join(sorted(unknown))}",
+            why=f"parameters: {', '.join(sorted(known))}",
+        )
+    return replace(model, **parameters)

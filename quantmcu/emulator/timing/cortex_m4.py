@@ -6,7 +6,7 @@ timings"; floating point: the same, table 7-1. Memory without wait states.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from quantmcu.emulator.timing.instruction import BURSTS, Block, Instruction, Kind
 from quantmcu.emulator.timing.model import CycleModel
@@ -34,14 +34,12 @@ class CortexM4(CycleModel):
 
     name: str = "cortex-m4"
     scale: float = 1.057
-    misprediction_cycles: int = 0
     refill_cycles: int = 1
     indirect_refill_cycles: int = 2
     divide_cycles: int = 6
     accumulate_cycles: int = 1
     long_multiply_cycles: int = 1
     wide_run_cycles: int = 1
-    _straight: dict[tuple[int, int], int] = field(default_factory=dict, repr=False)
 
     def edge_half_cycles(self, previous: Block, block: Block, taken: bool) -> int:
         """See `CycleModel`."""

@@ -1,10 +1,10 @@
 """Cortex-M7: dual issue, in order, six stages.
 
-Arm publishes no timing table for this core. Units, pairing and latencies follow the two public scheduling models,
-which Arm's own engineers wrote or reviewed: LLVM's `ARMScheduleM7.td` (two arithmetic pipes of which one holds the DSP
-extensions, one multiplier, two loads of different banks, one store, one floating-point pipe; a shifted operand is
-needed one stage early) and GCC's `cortex-m7.md`; the forwarding into the accumulator and the taken-branch behaviour
-were adjusted on published measurements. Memory without wait states (TCM or cache hits).
+Arm publishes no timing table of this core. Units, pairing and latencies follow the two public scheduling models, LLVM's
+`ARMScheduleM7.td` (two arithmetic pipes, of which one has the DSP extensions; one multiplier; two loads of different
+banks; one store; one floating-point pipe; shifted operands and addresses needed one stage early, accumulators and store
+data one stage late) and GCC's `cortex-m7.md` (which instructions exclude each other). The branch predictor, two-bit
+counters with the last target, and its penalty are this model's own. Memory without wait states (TCM or cache hits).
 
 An instruction issues in one of two slots of a cycle. Results have three ages: when the late arithmetic stage may use
 them, when the early stage (addresses, shifter) may, and when the multiplier may use them as a factor.
@@ -40,11 +40,10 @@ class CortexM7(CycleModel):
         misprediction_cycles: refill after a wrong prediction.
         divide_cycles: typical for 32-bit operands (LLVM: 7, GCC: 4).
         long_multiply_cycles: cycles for which a multiplication with a 64-bit result (SMLAL, SMULL, ...) keeps the
-            multiplier. No public source settles it: 1 is assumed, 2 is possible.
+            multiplier. LLVM's model says 1; no measurement is known, and 2 is possible.
     """
 
     name: str = "cortex-m7"
-    scale: float = 1.0
     misprediction_cycles: int = 7
     divide_cycles: int = 6
     long_multiply_cycles: int = 1

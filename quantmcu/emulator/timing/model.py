@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 from quantmcu.emulator.timing.instruction import Block
 
 
+@dataclass
 class CycleModel(ABC):
     """Cost of executing one basic block after another, on a core with zero-wait-state memory.
 
@@ -16,7 +18,7 @@ class CycleModel(ABC):
         misprediction_cycles: added for each branch that the core's predictor gets wrong; 0 without a predictor.
     """
 
-    name: str
+    name: str = ""
     scale: float = 1.0
     misprediction_cycles: int = 0
 
