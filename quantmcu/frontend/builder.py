@@ -18,6 +18,8 @@ from quantmcu.ir.ops import Op
 from quantmcu.ir.shapes import Shape, output_shape
 from quantmcu.ir.tensor import Tensor
 
+MAX_RANK = 6
+"""As QUANTMCU_MAX_RANK of firmware/runtime/quantmcu.h."""
 NHWC_TO_NCHW = (0, 3, 1, 2)
 """How ONNX sees a map that is stored NHWC."""
 
@@ -156,6 +158,8 @@ class Builder:
             raise UnsupportedError(
                 f"its output has the shape {shape}, without elements", "remove the node from the model"
             )
+        if len(shape) > MAX_RANK:
+            raise UnsupportedError(f"its output has {len(shape)} axes", f"use at most {MAX_RANK} axes")
         self.ops.append(op)
         self.tensors[written] = Tensor(written, shape, is_index=is_index)
         return written

@@ -44,6 +44,26 @@ _INDEX_OPERATORS = (
 _RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial")
 
 
+_REMEDIES = {
+    "ConvTranspose": "use Resize followed by Conv",
+    "DepthToSpace": "use Resize, or Reshape and Transpose",
+    "Erf": "export with opset 20 or newer, in which Gelu is one operator",
+    "GRU": "use convolutions over time",
+    "InstanceNormalization": "train with BatchNormalization, which is folded into the weights",
+    "LayerNormalization": "train with BatchNormalization, which is folded into the weights",
+    "LogSoftmax": "use Softmax, or take the logits as output",
+    "LSTM": "use convolutions over time",
+    "NonMaxSuppression": "cut the model before it; select the boxes in the application",
+    "TopK": "take the scores as output, or ArgMax",
+}
+
+
+def _unknown(operator: str) -> UnsupportedError:
+    remedy = _REMEDIES.get(operator)
+    table = "see `quantmcu ops` for the operators that are"
+    return UnsupportedError("the operator is not supported", f"{remedy}; {table}" if remedy else table)
+
+
 @dataclass(frozen=True)
 class Imported:
     """Result of an import: the graph, or what stands in its way."""
@@ -131,9 +151,7 @@ class _Importer:
         except UnsupportedError as error:
             node = f"opset {self.opset}" + (f", {error.attribute}" if error.attribute else "")
             self.problems.append(
-                QuantMCUError(
-                    f"unsupported: {error.reason}", f"{describe_node(proto, index)}, {node}", hint=error.remedy
-                )
+                QuantMCUError(error.reason, f"{describe_node(proto, index)}, {node}", hint=error.remedy)
             )
 
     def _dispatch(self, index: int, proto: onnx.NodeProto) -> None:
@@ -172,12 +190,12 @@ class _Importer:
                 name in self.builder.values and not isinstance(self.builder.values[name], View) for name in proto.input
             )
             if not constant:
-                raise UnsupportedError("the operator is not supported", "see `quantmcu ops` for the operators that are")
+                raise _unknown(proto.op_type)
 
     def _handle(self, node: Node, proto: onnx.NodeProto) -> None:
         registration = find(proto.op_type)
         if registration is None:
-            raise UnsupportedError("the operator is not supported", "see `quantmcu ops` for the operators that are")
+            raise _unknown(proto.op_type)
         unknown = sorted(set(node.attributes) - set(registration.support.attributes))
         if unknown:
             raise UnsupportedError(

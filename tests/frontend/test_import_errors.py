@@ -248,7 +248,7 @@ def test_everything_unsupported_is_reported_at_once() -> None:
     assert caught.value.status == ExitStatus.CANNOT_COMPILE
     assert_words(
         text, "node lstm_node (LSTM), opset 19", "node 1 (Det, output det)", "the operator is not supported",
-        "node pool_node (MaxPool), opset 19, indices: unsupported: the output Indices is not supported",
+        "node pool_node (MaxPool), opset 19, indices: the output Indices is not supported",
         "dilations = (2, 2)", "use dilations of 1", "quantmcu ops",
     )  # fmt: skip
 
@@ -302,38 +302,60 @@ def test_quantized_model() -> None:
     assert_words(caught.value, "q_node", "already quantized", "export the float model")
 
 
-@pytest.mark.parametrize(
-    ("made", "shape", "constants", "words"),
-    [
-        (node("Slice", ["x", "a", "b", "c", "d"], "y"), [1, 4], {"a": [-1], "b": [-9], "c": [1], "d": [-1]}, ("positive steps",)),
-        (node("Pad", ["x", "a"], "y"), [1, 4], {"a": [0, -1, 0, 0]}, ("negative padding", "Slice")),
-        (node("Softmax", ["x"], "y", axis=5), [1, 4], {}, ("axis = 5", "2 axes")),
-        (node("Reshape", ["x", "a"], "y"), [1, 4], {"a": [1, 3]}, ("[1, 4] cannot become [1, 3]",)),
-        (node("Concat", ["x", "x"], "y", axis=0), [1, 4], {}, ("joins along the batch",)),
-        (node("Cast", ["x"], "y", to=TensorProto.INT32), [1, 4], {}, ("to = 6", "remove the Cast")),
-        (node("Resize", ["x", "", "s"], "y", mode="cubic"), [1, 2, 4, 4], {"s": [1.0, 1, 2, 2]}, ("mode = cubic", "nearest, linear")),
-        (node("Resize", ["x", "", "s"], "y"), [1, 2, 4, 4], {"s": [1.0, 2, 2, 2]}, ("only height and width",)),
-        (node("Conv", ["x", "w"], "y"), [1, 1, 4, 4, 4], {"w": np.ones((1, 1, 2, 2, 2)).tolist()}, ("3-D convolution",)),
-        (node("Relu", ["x"], "y", alpha=1.0), [1, 4], {}, ("the attribute is not supported", "alpha = 1.0")),
-        (node("Mul", ["x", "s"], "y"), [1, 4], {"s": [float("nan")]}, ("1 of 1 values of the constant", "input 1 (s)")),
-        (node("Div", ["x", "s"], "y"), [1, 4], {"s": [0.0]}, ("divisor contains 0",)),
-        (node("ConvTranspose", ["x", "w"], "y"), [1, 1, 4, 4], {"w": [[[[1.0]]]]}, ("(ConvTranspose)", "not supported")),
-    ],
-)  # fmt: skip
-def test_attribute_limits(
-    made: onnx.NodeProto, shape: list[int], constants: dict[str, list[Any]], words: tuple[str, ...]
+ONES: dict[str, list[Any]] = {name: [1.0] for name in "abcd"}
+LIMITS: list[tuple[str, list[str], dict[str, Any], list[int], dict[str, list[Any]], str]] = [
+    ("Slice", ["x", "a", "b", "c", "d"], {}, [1, 4], {"a": [-1], "b": [-9], "c": [1], "d": [-1]}, "positive steps"),
+    ("Pad", ["x", "a"], {}, [1, 4], {"a": [0, -1, 0, 0]}, "negative padding"),
+    ("Softmax", ["x"], {"axis": 5}, [1, 4], {}, "axis = 5"),
+    ("Reshape", ["x", "a"], {}, [1, 4], {"a": [1, 3]}, "[1, 4] cannot become [1, 3]"),
+    ("Concat", ["x", "x"], {"axis": 0}, [1, 4], {}, "joins along the batch"),
+    ("Cast", ["x"], {"to": TensorProto.INT32}, [1, 4], {}, "to = 6"),
+    ("Resize", ["x", "", "s"], {"mode": "cubic"}, [1, 2, 4, 4], {"s": [1.0, 1, 2, 2]}, "mode = cubic"),
+    ("Resize", ["x", "", "s"], {}, [1, 2, 4, 4], {"s": [1.0, 2, 2, 2]}, "only height and width"),
+    ("Conv", ["x", "w"], {}, [1, 1, 4, 4, 4], {"w": [[[[[1.0]]]]]}, "3-D convolution"),
+    ("Relu", ["x"], {"alpha": 1.0}, [1, 4], {}, "alpha = 1.0"),
+    ("Mul", ["x", "s"], {}, [1, 4], {"s": [float("nan")]}, "1 of 1 values of the constant are NaN"),
+    ("Div", ["x", "s"], {}, [1, 4], {"s": [0.0]}, "divisor contains 0"),
+    ("ConvTranspose", ["x", "w"], {}, [1, 1, 4, 4], {"w": [[[[1.0]]]]}, "the operator is not supported"),
+    ("Erf", ["x"], {}, [1, 4], {}, "opset 20"),
+    ("Gelu", ["x"], {"approximate": "tanh"}, [1, 4], {}, "approximate = tanh"),
+    (
+        "BatchNormalization",
+        ["x", *"abcd"],
+        {"training_mode": 1},
+        [1, 1],
+        ONES,
+        "inference mode",
+    ),
+    ("ArgMax", ["x"], {"axis": 1, "select_last_index": 1}, [1, 4], {}, "select_last_index = 1"),
+    ("PRelu", ["x", "s"], {}, [1, 2, 2], {"s": [[1.0, 2.0], [3.0, 4.0]]}, "one slope, or one per channel"),
+]
+
+
+@pytest.mark.parametrize(("operator", "inputs", "attributes", "shape", "constants", "words"), LIMITS)
+def test_limits_of_operators(
+    operator: str,
+    inputs: list[str],
+    attributes: dict[str, Any],
+    shape: list[int],
+    constants: dict[str, list[Any]],
+    words: str,
 ) -> None:
-    """Each limit says what it is."""
+    """Each limit says what it is, and every message has a hint."""
     arrays = {
-        name: np.array(values, np.int64 if all(isinstance(v, int) for v in values) else np.float32)
+        name: np.array(values, np.int64 if all(isinstance(value, int) for value in values) else np.float32)
         for name, values in constants.items()
     }
     graph = helper.make_graph(
-        [made], "limits", [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)], [onnx.ValueInfoProto(name="y")],
+        [node(operator, inputs, "y", **attributes)],
+        "limits",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [onnx.ValueInfoProto(name="y")],
         [numpy_helper.from_array(values, name) for name, values in arrays.items()],
-    )  # fmt: skip
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    assert_words(problem(model), "y_node", *words)
+    )
+    found = problem(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)]))
+    assert_words(found, f"y_node ({operator})", "opset 20", words)
+    assert found.hint
 
 
 def test_window_larger_than_the_map() -> None:
@@ -347,3 +369,20 @@ def test_computing_with_the_result_of_arg_max() -> None:
     """Indices can only leave the network."""
     nodes = [node("ArgMax", ["x"], "i", axis=1), node("Cast", ["i"], "f", to=TensorProto.FLOAT)]
     assert_words(problem(make_model(nodes, {"x": [1, 4]}, ["f"])), "to = 1", "f_node (Cast)")
+
+
+def test_output_that_is_constant() -> None:
+    """Nothing to compute."""
+    model = make_model(
+        [node("Relu", ["x"], "y"), node("Relu", ["k"], "z")], {"x": [1, 2]}, ["y", "z"], {"k": normal(2)}
+    )
+    with pytest.raises(QuantMCUError, match="it is a constant") as caught:
+        load_onnx(model)
+    assert caught.value.where == "output z"
+
+
+def test_model_without_inputs() -> None:
+    """Only constants."""
+    assert_words(
+        problem(make_model([node("Relu", ["k"], "y")], {}, ["y"], {"k": normal(2)})), "the model has no inputs"
+    )

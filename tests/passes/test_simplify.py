@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from quantmcu.frontend import load_onnx
-from quantmcu.ir import Graph, ops
+from quantmcu.ir import Graph, Tensor, ops
 from quantmcu.ir.macs import graph_macs
 from quantmcu.passes import SIMPLIFY, simplify
+from quantmcu.passes.constants import fold_constants
 from tests.onnx_models import check_import, make_model, node
 
 
@@ -44,7 +45,7 @@ def test_batch_norm_folds_into_the_convolution_before_it() -> None:
 
 @pytest.mark.parametrize(("pads", "expected"), [([0] * 4, ["Conv2D"]), ([1] * 4, ["Conv2D", "Conv2D"])])
 def test_batch_norm_before_a_convolution(pads: list[int], expected: list[str]) -> None:
-    """It folds into an unpadded one; before a padded one it becomes a depthwise convolution: padding is 0, not the shift."""
+    """It folds into an unpadded one; before a padded one it becomes depthwise: padding is 0, not the shift."""
     bn, constants = batch_norm("x", "b", 2)
     nodes = [bn, node("Conv", ["b", "w"], "y", pads=pads)]
     graph = check_import(make_model(nodes, {"x": [1, 2, 5, 5]}, ["y"], {"w": normal(3, 2, 3, 3), **constants}))
@@ -243,3 +244,23 @@ def test_a_network_that_is_constant_keeps_a_channel() -> None:
 def test_every_pass_says_what_it_does() -> None:
     """One line each, for the documentation."""
     assert all(run.__doc__ and len(run.__doc__.splitlines()) == 1 for run in SIMPLIFY)
+
+
+def test_constants_are_folded() -> None:
+    """Operators on constants alone, as they appear when other passes make their inputs constant."""
+    tensors = {
+        "x": Tensor("x", (1, 3, 3, 2)),
+        "k": Tensor("k", (1, 1, 1, 2), np.array([[[[-1.0, 4.0]]]], np.float32)),
+        **{name: Tensor(name, (1, 1, 1, 2)) for name in ("r", "s")},
+        "y": Tensor("y", (1, 3, 3, 2)),
+    }
+    steps = (
+        ops.Unary(name="relu", inputs=("k",), outputs=("r",), function="clamp", alpha=0.0, beta=np.inf),
+        ops.Add(name="twice", inputs=("r", "r"), outputs=("s",)),
+        ops.Mul(name="product", inputs=("x", "s"), outputs=("y",)),
+    )
+    graph = fold_constants(Graph("constants", ("x",), ("y",), steps, tensors))
+    assert [op.name for op in graph.ops] == ["product"]
+    folded = graph.tensor("s").data
+    assert folded is not None
+    np.testing.assert_array_equal(folded, [[[[0.0, 8.0]]]])

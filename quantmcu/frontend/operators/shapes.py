@@ -17,7 +17,8 @@ folded(
 )
 
 
-@operator("Shape", "Size", attributes=("start", "end"))
+@operator("Size")
+@operator("Shape", attributes=("start", "end"))
 def shape_of(node: Node, builder: Builder) -> None:
     """Shapes are known at compile time."""
     shape = np.array(builder.shape(node.value(0)), np.int64)
