@@ -16,7 +16,6 @@ from pathlib import Path
 VARIABLE = "QUANTMCU_TOOLCHAIN"
 GCC = "arm-none-eabi-gcc"
 ZIG = "zig"
-KINDS = ("auto", "gcc", "zig", "registry")
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def build_project(out: Path, board: Board, *, toolchain: str = "auto", progress:
     compiler = require_compiler(toolchain)
     if compiler is None:
         progress.note("no compiler installed: PlatformIO downloads its own (about 100 MB, once)")
-    sources = sum(1 for path in (out / "src").rglob("*.c"))
+    sources = sum(path.suffix in (".c", ".S", ".s") for path in (out / "src").rglob("*"))
     compiled = 0
 
     def count(line: str) -> None:

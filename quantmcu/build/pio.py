@@ -78,5 +78,7 @@ def run_platformio(
                 if on_line is not None:
                     on_line(line.rstrip())
     except OSError as error:
-        raise ToolError("can't write the build log", where=str(log), why=error.strerror or str(error)) from error
+        why = error.strerror or str(error)
+        hint = "QUANTMCU_CACHE names another folder for logs and PlatformIO's packages"
+        raise ToolError("can't write the build log", where=str(log), why=why, hint=hint) from error
     return PlatformIORun(process.returncode, "".join(lines), log)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from quantmcu.codegen.templates import environment
+from quantmcu.errors import ToolError
 from quantmcu.resources import data_folder
 from quantmcu.targets import Board
 
@@ -36,6 +37,9 @@ def write_project(out: Path, board: Board, model_files: Mapping[str, str | bytes
         board: decides ports, linker script and PlatformIO settings.
         model_files: the generated network, by path below `src/model/`.
         name: of the network, for comments.
+
+    Raises:
+        ToolError: a file can't be written, e.g. because the disk is full.
     """
     for part in ("platform", "src"):
         shutil.rmtree(out / part, ignore_errors=True)
@@ -137,5 +141,8 @@ def _port_files(folder: Path, board: Board) -> list[str]:
 
 
 def _write(path: Path, content: str | bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+    except OSError as error:
+        raise ToolError("can't write the project", where=str(path), why=error.strerror or str(error)) from error

@@ -133,6 +133,20 @@ def test_warnings_are_errors(tmp_path: Path, toolchain: str) -> None:
         build_project(tmp_path, F767, toolchain=toolchain)
 
 
+def test_assembly_sources_are_built(tmp_path: Path, toolchain: str) -> None:
+    """Both spellings: with preprocessor (.S) and without (.s)."""
+    write_tiny(tmp_path, F767, extra="extern int five(void), six(void); if (five() > six()) for (;;);")
+    head = ".syntax unified\n.thumb\n.section .text\n"
+    for name, value, suffix in (("five", 5, "S"), ("six", 6, "s")):
+        body = f"{head}.global {name}\n.thumb_func\n{name}:\n  movs r0, #{value}\n  smlad r1, r1, r1, r1\n  bx lr\n"
+        (tmp_path / "src" / "model" / f"{name}.{suffix}").write_text(body)
+    result = build_project(tmp_path, F767, toolchain=toolchain)
+    with result.elf.open("rb") as file:
+        elf = ELFFile(file)
+        assert F767.flash.contains(symbol(elf, "five"))
+        assert F767.flash.contains(symbol(elf, "six"))
+
+
 def test_missing_symbol_is_named(tmp_path: Path, toolchain: str) -> None:
     write_tiny(tmp_path, F767, extra="extern void nowhere(void); nowhere();")
     with pytest.raises(ToolError) as caught:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from quantmcu.build.project import board_config, linker_script, pin_position, platformio_ini
+from quantmcu.errors import ToolError
 from quantmcu.targets import Board, list_boards, load_board
 from tests.build.tiny_network import write_tiny
 
@@ -88,6 +89,16 @@ def test_board_config_holds_the_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("pin", "position"), [("PA0", (0, 0)), ("PD8", (3, 8)), ("PG15", (6, 15)), ("P1.03", (1, 3))])
 def test_pin_position(pin: str, position: tuple[int, int]) -> None:
     assert pin_position(pin) == position
+
+
+def test_full_disk_is_an_error_of_ours(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    (tmp_path / "platformio.ini").symlink_to("/dev/full")
+    with pytest.raises(ToolError, match="can't write the project") as caught:
+        write_tiny(tmp_path, load_board("nucleo-f767"))
+    assert caught.value.where == str(tmp_path / "platformio.ini")
+    assert caught.value.why == "No space left on device"
 
 
 def test_linker_script_places_hot_code_in_itcm_behind_the_null_address() -> None:

@@ -41,7 +41,7 @@ env.Replace(
 )
 env.Append(
     CCFLAGS=[*flags.compile_flags(*target), "-g", f"-ffile-prefix-map={env.subst('$PROJECT_DIR')}=."],
-    ASFLAGS=flags.machine_flags(*target),
+    ASFLAGS=[*flags.machine_flags(*target), "-c"],
     LINKFLAGS=flags.link_flags(*target),
     LIBS=flags.link_libraries(kind),
 )
