@@ -89,6 +89,21 @@ def test_a_moved_project_builds_by_plain_platformio(build: Build, tmp_path: Path
 
 
 @pytest.mark.slow
+@pytest.mark.gcc
+def test_a_project_copied_with_its_work_folder_is_not_built_by_the_originals_platform(tmp_path: Path) -> None:
+    need("gcc")
+    original = write_tiny(tmp_path / "original", F767)
+    command = [sys.executable, "-m", "platformio", "run"]
+    subprocess.run(command, cwd=original, env=platformio_environment(), capture_output=True, check=True)
+    shutil.copytree(original, tmp_path / "copy")
+    run = subprocess.run(command, cwd=tmp_path / "copy", env=platformio_environment(), capture_output=True, text=True)
+    assert run.returncode != 0
+    assert "delete .pio and build again" in run.stderr
+    shutil.rmtree(tmp_path / "copy" / ".pio")
+    subprocess.run(command, cwd=tmp_path / "copy", env=platformio_environment(), capture_output=True, check=True)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("board", list_boards(), ids=lambda board: board.id)
 def test_every_board_links(board, build: Build, toolchain: str) -> None:
     result = build(board.id, toolchain)

@@ -10,6 +10,11 @@ env = DefaultEnvironment()
 platform = env.PioPlatform()
 board = env.BoardConfig()
 
+# PlatformIO remembers the platform's folder in .pio: in a copied project that is the original's
+if not (Path(env.subst("$PROJECT_DIR")) / "platform").samefile(platform.get_dir()):
+    sys.stderr.write("Error: this project was copied with its .pio folder; delete .pio and build again\n")
+    env.Exit(1)
+
 sys.path.insert(0, str(Path(platform.get_dir()) / "builder"))
 import flags  # noqa: E402
 import image  # noqa: E402
