@@ -10,6 +10,10 @@ from onnx import TensorProto, helper
 
 from quantmcu.export.writer import Writer
 from quantmcu.ir.ops import Conv2D, Dense
+from quantmcu.ir.tensor import QParams, QuantizedWeights
+
+_LARGEST_BIAS = 2**30
+"""Bias codes stay below this where the scale can be chosen, so that they and the sum fit int32."""
 
 
 def weight_value(op: Conv2D | Dense, writer: Writer, weight: NDArray[np.float32], *, qdq: bool) -> str:
@@ -20,29 +24,44 @@ def weight_value(op: Conv2D | Dense, writer: Writer, weight: NDArray[np.float32]
     codes: NDArray[Any] = quantized.codes.transpose(0, 3, 1, 2) if isinstance(op, Conv2D) else quantized.codes
     stored = writer.fresh(f"{op.name}_weight_quantized")
     if quantized.bits == 4:
-        writer.initializers.append(
-            helper.make_tensor(stored, TensorProto.INT4, codes.shape, codes.astype(np.int8).flatten().tolist())
-        )
+        values = codes.astype(np.int8).flatten().tolist()
+        writer.initializers.append(helper.make_tensor(stored, TensorProto.INT4, codes.shape, values))
     else:
         writer.initializers.append(helper.make_tensor(stored, TensorProto.INT8, codes.shape, codes.tobytes(), raw=True))
-    scales = writer.constant(quantized.scales.astype(np.float32), f"{op.name}_weight_scale")
-    return writer.node(
-        "DequantizeLinear", [stored, scales], writer.fresh(f"{op.name}_weight"), f"{op.name}_weight_dequantize", axis=0
-    )
+    scales = _scales(quantized, writer.graph.tensor(op.inputs[0]).qparams).astype(np.float32)
+    return _dequantized(writer, stored, scales, f"{op.name}_weight")
 
 
 def bias_value(op: Conv2D | Dense, writer: Writer, *, qdq: bool) -> str:
-    """The value that the ONNX node reads as its bias: int32 of scale S_in * S_w[channel] where both are quantized."""
+    """The value that the ONNX node reads as its bias: int32 of scale S_in * S_w[channel] where both are quantized.
+
+    Raises:
+        ValueError: a bias does not fit int32; no integer program of this layer exists then either.
+    """
     qparams = writer.graph.tensor(op.inputs[0]).qparams
     if not qdq or op.quantized is None:
         return writer.constant(op.bias, f"{op.name}_bias")
     if qparams is None:
         return writer.constant(op.quantized.bias.astype(np.float32), f"{op.name}_bias")
-    scales = op.quantized.scales * qparams.scale
-    limits = np.iinfo(np.int32)
-    codes = np.clip(np.rint(op.quantized.bias / scales), limits.min, limits.max).astype(np.int32)
-    stored = writer.constant(codes, f"{op.name}_bias_quantized")
-    scale = writer.constant(scales.astype(np.float32), f"{op.name}_bias_scale")
-    return writer.node(
-        "DequantizeLinear", [stored, scale], writer.fresh(f"{op.name}_bias"), f"{op.name}_bias_dequantize", axis=0
+    scales = _scales(op.quantized, qparams) * qparams.scale
+    codes = np.rint(op.quantized.bias / scales)
+    if (np.abs(codes) > np.iinfo(np.int32).max).any():
+        raise ValueError(f"{op.name}: a bias of {np.abs(codes).max():.3g} units does not fit int32")
+    stored = writer.constant(codes.astype(np.int32), f"{op.name}_bias_quantized")
+    return _dequantized(writer, stored, scales.astype(np.float32), f"{op.name}_bias")
+
+
+def _scales(quantized: QuantizedWeights, source: QParams | None) -> NDArray[np.float64]:
+    """Scales of the weights; where all codes of a channel are 0 the scale is free, and large enough for the bias."""
+    if source is None:
+        return quantized.scales
+    idle = ~quantized.codes.reshape(len(quantized.codes), -1).any(axis=1)
+    needed = np.maximum(
+        np.abs(quantized.bias) / (source.scale * _LARGEST_BIAS), np.finfo(np.float32).tiny / source.scale
     )
+    return np.where(idle, np.maximum(quantized.scales, needed), quantized.scales)
+
+
+def _dequantized(writer: Writer, codes: str, scales: NDArray[np.float32], name: str) -> str:
+    scale = writer.constant(scales, f"{name}_scale")
+    return writer.node("DequantizeLinear", [codes, scale], writer.fresh(name), f"{name}_dequantize", axis=0)

@@ -54,17 +54,13 @@ class Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._names = {*graph.tensors}
+        self._node_names: set[str] = set()
         self._written: dict[str, str] = {}
         self._aliases: dict[str, str] = {}
 
     def fresh(self, wanted: str) -> str:
         """A value name that nothing has yet."""
-        name, number = wanted, 0
-        while name in self._names:
-            number += 1
-            name = f"{wanted}_{number}"
-        self._names.add(name)
-        return name
+        return _unique(wanted, self._names)
 
     def write_to(self, tensor: str, value: str) -> None:
         """Makes the operator that computes `tensor` write `value`: the tensor's own name is for what follows."""
@@ -91,7 +87,8 @@ class Writer:
 
     def node(self, operator: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:
         """Adds a node and returns its output."""
-        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=name, **attributes))
+        unique = _unique(name, self._node_names)
+        self.nodes.append(helper.make_node(operator, list(inputs), [output], name=unique, **attributes))
         return output
 
     def to_nhwc(self, value: str, rank: int, name: str) -> str:
@@ -116,3 +113,12 @@ class Writer:
     def shape(self, tensor: str) -> tuple[int, ...]:
         """Shape of one of the graph's tensors, in our layout."""
         return self.graph.tensor(tensor).shape
+
+
+def _unique(wanted: str, taken: set[str]) -> str:
+    name, number = wanted, 0
+    while name in taken:
+        number += 1
+        name = f"{wanted}_{number}"
+    taken.add(name)
+    return name

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import HealthCheck, given, settings
 from onnx import TensorProto
 
 from quantmcu.export import export_onnx, from_onnx_layout
@@ -17,6 +18,7 @@ from quantmcu.frontend import load_onnx
 from quantmcu.ir import Graph, QParams, QuantizedWeights, ops
 from quantmcu.passes import simplify
 from tests.onnx_models import make_model, node, random_feeds, run
+from tests.random_networks import networks
 
 
 def normal(*shape: int) -> np.ndarray[Any, Any]:
@@ -46,11 +48,12 @@ def quantized(graph: Graph, feeds: dict[str, Any], bits: int, weight_bits: int) 
     exported = export_onnx(graph)
     names = [name for op in graph.ops for name in op.outputs if name not in graph.outputs]
     exported.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    values = {**feeds, **run(exported, feeds)}
+    constants = {tensor.name: tensor.data for tensor in graph.tensors.values() if tensor.data is not None}
+    values = {**feeds, **constants, **run(exported, feeds)}
 
     def qparams(name: str) -> QParams:
         low, high = min(float(values[name].min()), 0.0), max(float(values[name].max()), 0.0)
-        scale = float(np.float32((high - low) / (2**bits - 1)))
+        scale = float(np.float32((high - low) / (2**bits - 1))) or 1.0
         return QParams(bits, scale, round(-low / scale))
 
     def weights(op: Any) -> Any:
@@ -58,6 +61,7 @@ def quantized(graph: Graph, feeds: dict[str, Any], bits: int, weight_bits: int) 
             return op
         limit = 2 ** (weight_bits - 1) - 1
         scales = np.abs(op.weight).reshape(len(op.weight), -1).max(axis=1).astype(np.float64) / limit
+        scales = np.where(scales > 0, scales, 1e-12)
         codes = np.rint(op.weight / scales.reshape(-1, *[1] * (op.weight.ndim - 1))).astype(np.int8)
         return replace(op, quantized=QuantizedWeights(weight_bits, codes, scales, op.bias.astype(np.float64)))
 
@@ -143,3 +147,28 @@ def test_export_is_deterministic() -> None:
     """The same bytes each time."""
     exports = [export_onnx(simplify(load_onnx(network()))).SerializeToString(deterministic=True) for _ in range(2)]
     assert exports[0] == exports[1]
+
+
+@given(networks(6))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_random_networks_run_quantized(model: onnx.ModelProto) -> None:
+    """ONNX Runtime accepts every operator between codes, and 8 bits keep the values roughly."""
+    graph = simplify(load_onnx(model))
+    feeds = random_feeds(model)
+    exported = export_onnx(quantized(graph, feeds, 8, 8), qdq=True)
+    onnx.checker.check_model(exported)
+    expected, found = run(model, feeds), run(exported, feeds)
+    for name, values in expected.items():
+        assert found[name].shape == values.shape
+        assert np.abs(found[name] - values).mean() <= 0.5 * np.abs(values).mean() + 0.1
+
+
+def test_channel_of_zero_weights_keeps_its_bias() -> None:
+    """Its scale is free; a tiny one would not leave room for the bias in int32."""
+    weights = normal(2, 1, 1, 1)
+    weights[1] = 0
+    nodes = [node("Conv", ["x", "w", "b"], "y")]
+    model = make_model(nodes, {"x": [1, 1, 2, 2]}, ["y"], {"w": weights, "b": np.array([0.5, 0.6], np.float32)})
+    feeds = random_feeds(model)
+    found = run(export_onnx(quantized(simplify(load_onnx(model)), feeds, 8, 8), qdq=True), feeds)
+    np.testing.assert_allclose(found["y"][0, 1], 0.6, atol=0.02)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from quantmcu.frontend import load_onnx, read_model
-from quantmcu.inspect import inspect_model
+from quantmcu.inspection import inspect_model
 from quantmcu.ir import ops
 from quantmcu.ir.macs import graph_macs
 from quantmcu.passes import simplify

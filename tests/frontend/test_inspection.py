@@ -11,7 +11,7 @@ import pytest
 
 from quantmcu.errors import UsageError
 from quantmcu.frontend import supported_operators
-from quantmcu.inspect import inspect_model
+from quantmcu.inspection import inspect_model
 from tests.onnx_models import make_model, node
 
 
