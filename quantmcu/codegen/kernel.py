@@ -39,6 +39,12 @@ class StepContext:
     core: Core
 
 
+def geometry_key(context: StepContext) -> tuple[object, ...]:
+    """What distinguishes contexts of one step: shapes and padding."""
+    shapes = tuple(value.shape for value in (*context.inputs, context.output))
+    return (*shapes, getattr(context.step, "pads", None))
+
+
 @dataclass(frozen=True, eq=False)
 class Constant:
     """A constant array in flash.

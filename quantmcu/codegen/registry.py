@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
-from quantmcu.codegen.kernel import Kernel, StepContext
+from quantmcu.codegen.kernel import Kernel, StepContext, geometry_key
 from quantmcu.errors import QuantMCUError
 
 _KERNELS: dict[str, Kernel] = {}
@@ -28,15 +29,56 @@ def all_kernels() -> Iterator[Kernel]:
     yield from (_KERNELS[name] for name in sorted(_KERNELS))
 
 
-def choose_kernel(contexts: Sequence[StepContext]) -> Kernel:
-    """The kernel with the fewest predicted cycles for a step, in all contexts in which it runs.
+@dataclass(frozen=True)
+class KernelFacts:
+    """The answers of a kernel about one context; see `Kernel`."""
+
+    refusal: str | None
+    cycles: float = 0.0
+    scratch_bytes: int = 0
+    in_place: tuple[int, ...] = ()
+
+
+class Facts:
+    """Asks kernels, and remembers the answers by step name and geometry: a search asks the same questions thousands of times.
+
+    Valid for the steps of one program, whose names are unique.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, ...], KernelFacts] = {}
+
+    def of(self, kernel: Kernel, context: StepContext) -> KernelFacts:
+        """What `kernel` says about `context`."""
+        key = (kernel.name, context.step.name, geometry_key(context))
+        if key not in self._known:
+            refusal = kernel.unsupported(context)
+            self._known[key] = (
+                KernelFacts(
+                    None, kernel.cycles(context), kernel.scratch_bytes(context), kernel.in_place_inputs(context)
+                )
+                if refusal is None
+                else KernelFacts(refusal)
+            )
+        return self._known[key]
+
+
+def choose_kernel(contexts: Sequence[tuple[StepContext, int]], facts: Facts) -> Kernel:
+    """The kernel with the fewest predicted cycles for a step.
+
+    Args:
+        contexts: every geometry in which it runs, and how often.
+        facts: what is known of kernels already.
 
     Raises:
         QuantMCUError: no kernel computes it on this core; says why each one does not.
     """
-    first = contexts[0]
+    first = contexts[0][0]
     candidates = [kernel for kernel in all_kernels() if isinstance(first.step, kernel.step_type)]
-    refusals = {kernel.name: next(filter(None, map(kernel.unsupported, contexts)), None) for kernel in candidates}
+    refusals = {
+        kernel.name: next((r for r in (facts.of(kernel, context).refusal for context, _ in contexts) if r), None)
+        for kernel in candidates
+    }
     usable = [kernel for kernel in candidates if refusals[kernel.name] is None]
     if not usable:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items()) or "no kernel"
@@ -46,4 +88,8 @@ def choose_kernel(contexts: Sequence[StepContext]) -> Kernel:
             why=reasons,
             hint="please report this model: every step of the integer program should have a portable kernel",
         )
-    return min(usable, key=lambda kernel: (sum(map(kernel.cycles, contexts)), kernel.order, kernel.name))
+
+    def cycles(kernel: Kernel) -> float:
+        return sum(facts.of(kernel, context).cycles * count for context, count in contexts)
+
+    return min(usable, key=lambda kernel: (cycles(kernel), kernel.order, kernel.name))

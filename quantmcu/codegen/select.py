@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from quantmcu.codegen.kernel import Core, Kernel, StepContext
-from quantmcu.codegen.registry import choose_kernel
+from quantmcu.codegen.kernel import Core, Kernel, StepContext, geometry_key
+from quantmcu.codegen.registry import Facts, KernelFacts, choose_kernel
 from quantmcu.memory.timeline import Slot, Timeline
 from quantmcu.program import steps
 from quantmcu.program.macs import step_macs
@@ -26,6 +27,19 @@ class Selection:
     step: Step
     contexts: tuple[StepContext | None, ...]
     kernel: Kernel | None
+    facts: Facts
+
+    @cached_property
+    def _answers(self) -> tuple[tuple[KernelFacts, int], ...]:
+        """What the kernel says about each geometry, and in how many cells it occurs."""
+        if self.kernel is None:
+            return ((KernelFacts(None, in_place=(0,)), 1),)
+        return tuple((self.facts.of(self.kernel, context), count) for context, count in self.geometries)
+
+    @cached_property
+    def geometries(self) -> tuple[tuple[StepContext, int], ...]:
+        """The contexts that differ, and in how many cells each occurs."""
+        return count_geometries(self.used)
 
     @property
     def used(self) -> tuple[StepContext, ...]:
@@ -40,25 +54,23 @@ class Selection:
     @property
     def scratch_bytes(self) -> int:
         """Bytes of scratch memory that suffice in every context."""
-        return 0 if self.kernel is None else max(self.kernel.scratch_bytes(context) for context in self.used)
+        return max(answer.scratch_bytes for answer, _ in self._answers)
 
     @property
     def in_place(self) -> tuple[int, ...]:
         """Inputs whose memory the output may take over in every context."""
-        if self.kernel is None:
-            return (0,)
-        allowed = [self.kernel.in_place_inputs(context) for context in self.used]
+        allowed = [answer.in_place for answer, _ in self._answers]
         return tuple(index for index in allowed[0] if all(index in other for other in allowed))
 
     @property
     def cycles(self) -> float:
         """Predicted cycles, over all contexts."""
-        return 0.0 if self.kernel is None else sum(self.kernel.cycles(context) for context in self.used)
+        return sum(answer.cycles * count for answer, count in self._answers)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates, over all contexts."""
-        return sum(step_macs(context.step, context.output) for context in self.used)
+        return sum(step_macs(context.step, context.output) * count for context, count in self.geometries)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,31 +99,47 @@ def flat(selections: Sequence[AnySelection]) -> list[Selection]:
     ]
 
 
-def select_kernels(program: Program, core: Core) -> list[AnySelection]:
+def select_kernels(program: Program, core: Core, facts: Facts | None = None) -> list[AnySelection]:
     """The kernels with the fewest predicted cycles on `core`, in the order of the program's steps.
+
+    Args:
+        program: with or without patch stages.
+        core: to run on.
+        facts: answers of kernels about the same steps, from earlier selections.
 
     Raises:
         QuantMCUError: a step that no kernel computes.
     """
+    facts = facts or Facts()
     return [
-        _select_stage(program, step, core) if isinstance(step, PatchStage) else _select(program, step, core)
+        _select_stage(program, step, core, facts) if isinstance(step, PatchStage) else _select(program, step, core, facts)
         for step in program.steps
     ]
 
 
-def _select(program: Program, step: Step, core: Core) -> Selection:
+def _select(program: Program, step: Step, core: Core, facts: Facts) -> Selection:
     context = StepContext(step, program.input_values(step), program.output_value(step), core)
     renames = isinstance(step, steps.Reshape) and _source_dies(program, step)
-    return Selection(step, (context,), None if renames else choose_kernel([context]))
+    return Selection(step, (context,), None if renames else choose_kernel([(context, 1)], facts), facts)
 
 
-def _select_stage(program: Program, stage: PatchStage, core: Core) -> StageSelection:
+def _select_stage(program: Program, stage: PatchStage, core: Core, facts: Facts) -> StageSelection:
     chosen = []
     for name in stage.order:
         contexts = tuple(_cell_context(program, cell, name, core) for cell in stage.cells)
         used = [context for context in contexts if context is not None]
-        chosen.append(Selection(used[0].step, contexts, choose_kernel(used)))
+        chosen.append(Selection(used[0].step, contexts, choose_kernel(count_geometries(used), facts), facts))
     return StageSelection(stage, tuple(chosen))
+
+
+def count_geometries(contexts: Sequence[StepContext]) -> tuple[tuple[StepContext, int], ...]:
+    """One context of each geometry (shapes and padding), and how many have it."""
+    found: dict[tuple[object, ...], tuple[StepContext, int]] = {}
+    for context in contexts:
+        key = geometry_key(context)
+        first, count = found.get(key, (context, 0))
+        found[key] = (first, count + 1)
+    return tuple(found.values())
 
 
 def _cell_context(program: Program, cell: Cell, name: str, core: Core) -> StepContext | None:
