@@ -19,8 +19,9 @@ class Graph:
         inputs, outputs: names of tensors, in the order of the ONNX model.
         ops: in an order in which every tensor is written before it is read.
         tensors: by name, constants included; every one is an input, a constant or the output of one operator.
-        input_layouts, output_layouts: per input and output, the permutation from the ONNX model's axes to the axes of our
-            tensor (e.g. (0, 2, 3, 1) where the model is NCHW and the firmware reads NHWC); None where they are the same.
+        input_layouts, output_layouts: per input and output, the permutation from the ONNX model's axes to the axes of
+            our tensor: ours = onnx.transpose(layout), e.g. (0, 2, 3, 1) where the model is NCHW and the firmware reads
+            NHWC; None where they are the same.
     """
 
     name: str
@@ -49,8 +50,10 @@ class Graph:
         """The tensor called `name`."""
         return self.tensors[name]
 
-    def with_ops(self, ops: Iterable[Op], tensors: Mapping[str, Tensor] | Iterable[Tensor] = (), **changes: object) -> Graph:
-        """A copy with these operators; `tensors` are added or replaced, and those that nothing uses any more are dropped.
+    def with_ops(
+        self, ops: Iterable[Op], tensors: Mapping[str, Tensor] | Iterable[Tensor] = (), **changes: object
+    ) -> Graph:
+        """A copy with these operators; `tensors` are added or replaced, and those that nothing uses are dropped.
 
         Operators may come in any order: they are sorted topologically, ties by the given order.
         """

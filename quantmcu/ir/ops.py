@@ -1,7 +1,8 @@
 """The operators of the intermediate representation: one frozen class each.
 
-Layout: four-dimensional feature maps are NHWC with N = 1 and weights are stored output channel first, input channel last,
-as the kernels read them. An operator owns its weights; `inputs` and `outputs` name activations (and constant operands) only.
+Layout: four-dimensional feature maps are NHWC with N = 1 and weights are stored output channel first, input channel
+last, as the kernels read them. An operator owns its weights; `inputs` and `outputs` name activations (and constant
+operands) only.
 
 Semantics are those of the ONNX operator of the same name, restated here where a class covers several.
 """
@@ -104,8 +105,10 @@ class Mul(Op):
     activation: Clamp | None = None
 
 
-UnaryFunction = Literal["clamp", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmoid", "tanh", "exp", "abs", "neg", "sqrt",
-                        "elu", "softplus", "gelu", "silu"]
+UnaryFunction = Literal[
+    "clamp", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmoid", "tanh", "exp", "abs", "neg", "sqrt", "elu", "softplus",
+    "gelu", "silu",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
