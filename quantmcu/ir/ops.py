@@ -106,8 +106,8 @@ class Mul(Op):
 
 
 UnaryFunction = Literal[
-    "clamp", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmoid", "tanh", "exp", "abs", "neg", "sqrt", "elu", "softplus",
-    "gelu", "silu",
+    "clamp", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmoid", "tanh", "exp", "abs", "neg", "sqrt", "elu",
+    "softplus", "gelu", "silu",
 ]  # fmt: skip
 
 
