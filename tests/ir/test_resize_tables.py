@@ -40,8 +40,9 @@ def test_tables_agree_with_onnx_runtime(
         coordinates=coordinates, rounding=rounding,
     )  # fmt: skip
     image = np.random.default_rng(0).normal(size=size).astype(np.float32)
+    attributes = {"mode": mode, "coordinate_transformation_mode": coordinates, "nearest_mode": rounding}
     model = make_model(
-        [node("Resize", ["x", "", "s"], "y", mode=mode, coordinate_transformation_mode=coordinates, nearest_mode=rounding)],
+        [node("Resize", ["x", "", "s"], "y", **attributes)],
         {"x": [1, 1, *size]}, ["y"], {"s": np.array([1, 1, *scales], np.float32)}, 19,
     )  # fmt: skip
     expected = run(model, {"x": image[None, None]})["y"][0, 0]
