@@ -9,6 +9,9 @@
  * The inputs of an output pixel, its receptive field, are a list of pieces of equal size in the tile. Pieces of neighbouring
  * pixels lie at a fixed distance and may overlap. The words of `interleave` pixels alternate (kernel 1x1 only).
  *
+ * Few channels would leave most of a group empty. With `phases` the codes of a row lie in one sequence without gaps instead,
+ * and as a run must start with a group there are several copies: in copy i the groups start where pixel i's run starts.
+ *
  * Weights. A stream of blocks of output channels. A block of m channels: m biases, then for each group of four inputs the
  * weights of each of the m channels, then m multipliers. Weights of one channel and group:
  *     plain scheme:           one word of int8 { w0, w1, w2, w3 }
@@ -48,25 +51,27 @@ typedef struct {
     int32_t high;
     int32_t tile_pixels;  /* kernel 1x1: pixels in the tile, a multiple of interleave */
     int32_t interleave;   /* 1 or 4 */
+    int32_t phases;       /* other kernels: copies of a row, or 0: see below */
+    int32_t row_words;    /* words of a row, or of one of its copies */
     int32_t run_pieces;   /* pieces of a run of neighbouring inputs: of a pixel, a kernel row, or a tap when dilated */
     int32_t piece_groups; /* groups of four inputs in a piece */
+    int32_t step;         /* bytes in the tile from a group of pixels, or a pixel, to the next */
     int32_t block_words;  /* words of the weights of a block of channels */
 } qmcu_matmul_params;
 
 /* What a block function has to do. Generated ones know the first fields by their place. */
 struct qmcu_matmul_job {
-    const uint32_t **pieces; /* of the first pixel; a null pointer ends the list; moved on to the pixel after the last */
+    const uint32_t **pieces; /* of the first pixel; a null pointer ends the list */
     const uint32_t *weights;
     const uint32_t *weights_end;
     uint8_t *output;
     int32_t groups; /* of pixels */
     int32_t pitch;  /* bytes from an output pixel to the next */
-    int32_t step;   /* bytes in the tile from a group of pixels to the next */
+    int32_t step;   /* as in the parameters */
     int32_t zero_point;
     /* Known to generated block functions: */
     int32_t shift;
     int32_t piece_groups;
-    int32_t pixel_words; /* in the tile, from a pixel to the next */
     int32_t interleave;
     /* For qmcu_matmul_split: */
     int32_t pixels;
@@ -77,20 +82,27 @@ typedef struct qmcu_matmul_job qmcu_matmul_job;
 
 typedef void (*qmcu_matmul_block)(const qmcu_matmul_job *job);
 
-/* Widens `bytes` codes to 4 * ceil(bytes / 4) lanes. */
-typedef void (*qmcu_matmul_widen)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave);
+/* How codes are widened. */
+typedef struct {
+    /* `bytes` codes to 4 * ceil(bytes / 4) lanes */
+    void (*run)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave);
+    /* `count` columns of `bytes` codes each, `bytes` at most 3 */
+    void (*narrow)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t count);
+    /* four pixels of `bytes` codes each, `step` bytes apart, interleaved; all addresses and sizes are multiples of 4 */
+    void (*four_pixels)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t step);
+} qmcu_matmul_widening;
 
-void qmcu_matmul_widen_plain(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave);
-void qmcu_matmul_widen_half(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave);
+extern const qmcu_matmul_widening qmcu_matmul_plain;
+extern const qmcu_matmul_widening qmcu_matmul_half;
 
 /* Kernel 1x1 without padding, any stride. Input and output may start at the same address when no output pixel lies
  * behind the input pixel that it is computed from. */
 void qmcu_matmul_drive_pixels(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch,
-                              qmcu_matmul_widen widen, qmcu_matmul_block block);
+                              const qmcu_matmul_widening *widening, qmcu_matmul_block block);
 
 /* Any kernel: the tile is a ring of widened input rows. */
 void qmcu_matmul_drive_rows(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch,
-                            qmcu_matmul_widen widen, qmcu_matmul_block block);
+                            const qmcu_matmul_widening *widening, qmcu_matmul_block block);
 
 /* Block functions for blocks of a fixed number of channels and pixels. */
 typedef struct {
@@ -103,9 +115,12 @@ typedef struct {
 /* Divides a job of any number of pixels and channels among them. */
 void qmcu_matmul_split(const qmcu_matmul_job *job, const qmcu_matmul_blocks *blocks);
 
-/* Block functions in portable C, for generated kernels on other computers. */
-void qmcu_matmul_portable_half(const qmcu_matmul_job *job, int32_t channels, int32_t pixels);
-void qmcu_matmul_portable_wide(const qmcu_matmul_job *job, int32_t channels, int32_t pixels);
+/* Block functions in portable C, for generated kernels on other computers. pixel_words: in the tile, from the first pixel to
+ * each. */
+void qmcu_matmul_portable_half(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,
+                               const int32_t *pixel_words);
+void qmcu_matmul_portable_wide(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,
+                               const int32_t *pixel_words);
 
 /* The two drivers with a block function of DSP instructions for blocks of two channels, plain scheme. */
 void qmcu_matmul_pixels_dsp(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch);

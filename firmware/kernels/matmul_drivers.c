@@ -7,9 +7,9 @@
 
 typedef const uint32_t *piece_list[QMCU_MATMUL_MAX_PIECES + 1];
 
-static int32_t groups_of_four(int32_t channels)
+static int32_t smaller(int32_t a, int32_t b)
 {
-    return (channels + 3) / 4;
+    return a < b ? a : b;
 }
 
 static qmcu_matmul_job job_of(const qmcu_matmul_params *layer, const uint32_t **pieces)
@@ -18,6 +18,7 @@ static qmcu_matmul_job job_of(const qmcu_matmul_params *layer, const uint32_t **
         .pieces = pieces,
         .weights = layer->weights,
         .pitch = layer->output_channels,
+        .step = layer->step,
         .zero_point = layer->zero_point,
         .shift = layer->shift,
         .piece_groups = layer->piece_groups,
@@ -46,38 +47,43 @@ static void clamp(const qmcu_matmul_params *layer, uint8_t *codes, int32_t count
     }
 }
 
+/* Kernel 1x1 */
+
 /* Puts `pixels` pixels, `step` bytes apart, into the tile. */
 static void widen_pixels(const qmcu_matmul_params *layer, uint32_t *tile, const uint8_t *input, int32_t pixels,
-                         int32_t step, qmcu_matmul_widen widen)
+                         int32_t step, const qmcu_matmul_widening *widening)
 {
     const int32_t channels = layer->input_channels;
     const int32_t interleave = layer->interleave;
-    if (interleave == 1 && step == channels && channels == 4 * layer->run_pieces * layer->piece_groups) {
-        widen(tile, input, pixels * channels, 1);
+    const int32_t group_words = 2 * interleave * layer->run_pieces * layer->piece_groups;
+    if (interleave == 1 && step == channels && 2 * channels == 4 * group_words) {
+        widening->run(tile, input, pixels * channels, 1);
         return;
     }
-    const int32_t group_words = 2 * interleave * layer->run_pieces * layer->piece_groups;
     for (int32_t i = 0; i < pixels; i += interleave, tile += group_words) {
-        for (int32_t j = 0; j < interleave && i + j < pixels; j++, input += step) {
-            widen(tile + j, input, channels, interleave);
+        if (interleave == 4 && i + 4 <= pixels && channels % 4 == 0) {
+            widening->four_pixels(tile, input, channels, step);
+            input += 4 * step;
+            continue;
+        }
+        for (int32_t j = 0; j < smaller(interleave, pixels - i); j++, input += step) {
+            widening->run(tile + j, input, channels, interleave);
         }
     }
 }
 
 void qmcu_matmul_drive_pixels(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch,
-                              qmcu_matmul_widen widen, qmcu_matmul_block block)
+                              const qmcu_matmul_widening *widening, qmcu_matmul_block block)
 {
     uint32_t *tile = scratch;
     piece_list pieces;
     const int32_t step = layer->stride_x * layer->input_channels;
     qmcu_matmul_job job = job_of(layer, pieces);
-    job.pixel_words = layer->interleave > 1 ? 1 : 2 * layer->run_pieces * layer->piece_groups;
     for (int32_t y = 0; y < layer->output_height; y++) {
         const uint8_t *row = input + y * layer->stride_y * layer->input_width * layer->input_channels;
         for (int32_t x = 0; x < layer->output_width; x += layer->tile_pixels) {
-            const int32_t left = layer->output_width - x;
-            job.pixels = left < layer->tile_pixels ? left : layer->tile_pixels;
-            widen_pixels(layer, tile, row + x * step, job.pixels, step, widen);
+            job.pixels = smaller(layer->output_width - x, layer->tile_pixels);
+            widen_pixels(layer, tile, row + x * step, job.pixels, step, widening);
             *add_pieces(layer, pieces, tile) = NULL;
             job.output = output + (y * layer->output_width + x) * layer->output_channels;
             block(&job);
@@ -86,143 +92,183 @@ void qmcu_matmul_drive_pixels(const qmcu_matmul_params *layer, const uint8_t *in
     }
 }
 
+/* Other kernels */
+
 typedef struct {
+    const qmcu_matmul_params *layer;
+    const qmcu_matmul_widening *widening;
     uint32_t *tile;
-    int32_t rows;         /* kernel height with dilation */
-    int32_t columns;      /* of a row: padding and map */
-    int32_t column_words; /* words of a column */
-    int32_t left;         /* columns of padding before the map */
-    int32_t inside;       /* columns of the map */
-    uint32_t padding[2];  /* the group of four padding codes */
+    int32_t rows;    /* kernel height with dilation */
+    int32_t columns; /* of the padded map that are needed */
+    int32_t left;    /* of these, columns of padding before the map */
+    int32_t inside;  /* and columns of the map */
 } row_ring;
 
-static row_ring ring_of(const qmcu_matmul_params *layer, void *scratch, qmcu_matmul_widen widen)
+static row_ring ring_of(const qmcu_matmul_params *layer, void *scratch, const qmcu_matmul_widening *widening)
 {
-    const uint32_t padding = dsp_four((uint32_t)layer->input_zero_point);
-    row_ring ring = {.tile = scratch, .left = layer->pad_left};
+    row_ring ring = {.layer = layer, .widening = widening, .tile = scratch};
     ring.rows = (layer->kernel_height - 1) * layer->dilation_y + 1;
     ring.columns = (layer->output_width - 1) * layer->stride_x + (layer->kernel_width - 1) * layer->dilation_x + 1;
-    ring.column_words = 2 * groups_of_four(layer->input_channels);
-    if (ring.left > ring.columns) {
-        ring.left = ring.columns;
-    }
-    ring.inside = ring.columns - ring.left < layer->input_width ? ring.columns - ring.left : layer->input_width;
-    widen(ring.padding, (const uint8_t *)&padding, 4, 1);
+    ring.left = smaller(layer->pad_left, ring.columns);
+    ring.inside = smaller(layer->input_width, ring.columns - ring.left);
     return ring;
 }
 
 static uint32_t *ring_row(const row_ring *ring, int32_t row)
 {
-    return ring->tile + row % ring->rows * ring->columns * ring->column_words;
+    const int32_t copies = ring->layer->phases > 0 ? ring->layer->phases : 1;
+    return ring->tile + row % ring->rows * copies * ring->layer->row_words;
 }
 
-static uint32_t *fill_columns(const row_ring *ring, uint32_t *target, int32_t columns)
+/* Words of a column whose channels are padded to groups of four. */
+static int32_t column_words(const qmcu_matmul_params *layer)
 {
-    for (int32_t i = columns * ring->column_words / 2; i > 0; i--, target += 2) {
-        target[0] = ring->padding[0];
-        target[1] = ring->padding[1];
+    return 2 * ((layer->input_channels + 3) / 4);
+}
+
+static uint32_t *fill_with_padding(const row_ring *ring, uint32_t *target, int32_t words)
+{
+    const uint32_t codes = dsp_four((uint32_t)ring->layer->input_zero_point);
+    uint32_t padding[2];
+    ring->widening->run(padding, (const uint8_t *)&codes, 4, 1);
+    for (uint32_t *const end = target + words; target != end; target += 2) {
+        target[0] = padding[0];
+        target[1] = padding[1];
     }
     return target;
 }
 
-/* Widens one row of the padded map into the ring. */
-static void widen_row(const qmcu_matmul_params *layer, const row_ring *ring, int32_t row, const uint8_t *input,
-                      qmcu_matmul_widen widen)
+/* A row of columns of padded channels. */
+static void widen_columns(const row_ring *ring, uint32_t *target, const uint8_t *codes)
 {
-    uint32_t *target = ring_row(ring, row);
-    const int32_t y = row - layer->pad_top;
-    const int32_t channels = layer->input_channels;
-    if (y < 0 || y >= layer->input_height) {
-        fill_columns(ring, target, ring->columns);
-        return;
-    }
-    const uint8_t *codes = input + y * layer->input_width * channels;
-    target = fill_columns(ring, target, ring->left);
+    const int32_t channels = ring->layer->input_channels;
+    const int32_t words = column_words(ring->layer);
+    target = fill_with_padding(ring, target, ring->left * words);
     if (channels % 4 == 0) {
-        widen(target, codes, ring->inside * channels, 1);
-        target += ring->inside * ring->column_words;
+        ring->widening->run(target, codes, ring->inside * channels, 1);
+        target += ring->inside * words;
+    } else if (channels < 4) {
+        ring->widening->narrow(target, codes, channels, ring->inside);
+        target += ring->inside * words;
     } else {
-        for (int32_t x = 0; x < ring->inside; x++, codes += channels, target += ring->column_words) {
-            widen(target, codes, channels, 1);
+        for (int32_t x = 0; x < ring->inside; x++, codes += channels, target += words) {
+            ring->widening->run(target, codes, channels, 1);
         }
     }
-    fill_columns(ring, target, ring->columns - ring->left - ring->inside);
+    fill_with_padding(ring, target, (ring->columns - ring->left - ring->inside) * words);
+}
+
+/* The group of four codes from `first` on, of a row of `count` codes with padding on both sides. */
+static void widen_edge(const row_ring *ring, uint32_t *target, const uint8_t *codes, int32_t first, int32_t count)
+{
+    uint32_t word = 0;
+    for (int32_t i = 0; i < 4; i++) {
+        const int32_t place = first + i;
+        const int32_t code = place >= 0 && place < count ? codes[place] : ring->layer->input_zero_point;
+        word |= (uint32_t)code << (8 * i);
+    }
+    ring->widening->run(target, (const uint8_t *)&word, 4, 1);
+}
+
+/* A row without gaps, in the copy whose groups start at code `shift` of the padded row. */
+static void widen_sequence(const row_ring *ring, uint32_t *target, const uint8_t *codes, int32_t shift)
+{
+    const int32_t count = ring->inside * ring->layer->input_channels;
+    const uint32_t *const end = target + ring->layer->row_words;
+    int32_t place = shift - ring->left * ring->layer->input_channels;
+    for (; place < 0 && target != end; place += 4, target += 2) {
+        widen_edge(ring, target, codes, place, count);
+    }
+    const int32_t whole = smaller((count - place) / 4, (int32_t)(end - target) / 2);
+    if (whole > 0) {
+        ring->widening->run(target, codes + place, 4 * whole, 1);
+        place += 4 * whole;
+        target += 2 * whole;
+    }
+    for (; target != end; place += 4, target += 2) {
+        widen_edge(ring, target, codes, place, count);
+    }
+}
+
+/* Widens one row of the padded map into the ring. */
+static void widen_row(const row_ring *ring, int32_t row, const uint8_t *input)
+{
+    const qmcu_matmul_params *const layer = ring->layer;
+    const int32_t y = row - layer->pad_top;
+    const uint8_t *codes = input + y * layer->input_width * layer->input_channels;
+    uint32_t *target = ring_row(ring, row);
+    if (y < 0 || y >= layer->input_height) {
+        fill_with_padding(ring, target, (layer->phases > 0 ? layer->phases : 1) * layer->row_words);
+    } else if (layer->phases == 0) {
+        widen_columns(ring, target, codes);
+    } else {
+        for (int32_t phase = 0; phase < layer->phases; phase++, target += layer->row_words) {
+            widen_sequence(ring, target, codes, phase * layer->stride_x * layer->input_channels % 4);
+        }
+    }
 }
 
 /* The pieces of an output row's first pixel: a run is a kernel row, or a tap when columns are dilated. */
-static void find_pieces(const qmcu_matmul_params *layer, const row_ring *ring, int32_t first_row,
-                        const uint32_t **pieces)
+static void find_pieces(const row_ring *ring, int32_t first_row, const uint32_t **pieces)
 {
+    const qmcu_matmul_params *const layer = ring->layer;
     const int32_t taps = layer->dilation_x == 1 ? 1 : layer->kernel_width;
     for (int32_t ky = 0; ky < layer->kernel_height; ky++) {
         const uint32_t *row = ring_row(ring, first_row + ky * layer->dilation_y);
         for (int32_t kx = 0; kx < taps; kx++) {
-            pieces = add_pieces(layer, pieces, row + kx * layer->dilation_x * ring->column_words);
+            pieces = add_pieces(layer, pieces, row + kx * layer->dilation_x * column_words(layer));
         }
     }
     *pieces = NULL;
 }
 
 void qmcu_matmul_drive_rows(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch,
-                            qmcu_matmul_widen widen, qmcu_matmul_block block)
+                            const qmcu_matmul_widening *widening, qmcu_matmul_block block)
 {
-    const row_ring ring = ring_of(layer, scratch, widen);
+    const row_ring ring = ring_of(layer, scratch, widening);
     const int32_t row_codes = layer->output_width * layer->output_channels;
     piece_list pieces;
     qmcu_matmul_job job = job_of(layer, pieces);
     job.pixels = layer->output_width;
-    job.pixel_words = layer->stride_x * ring.column_words;
     int32_t widened = 0; /* rows of the padded map before this one are in the ring, or not needed any more */
     for (int32_t y = 0; y < layer->output_height; y++, output += row_codes) {
         const int32_t first = y * layer->stride_y;
         for (widened = widened < first ? first : widened; widened < first + ring.rows; widened++) {
-            widen_row(layer, &ring, widened, input, widen);
+            widen_row(&ring, widened, input);
         }
-        find_pieces(layer, &ring, first, pieces);
+        find_pieces(&ring, first, pieces);
         job.output = output;
         block(&job);
         clamp(layer, output, row_codes);
     }
 }
 
-static void all_channels(qmcu_matmul_job *job, int32_t channels, qmcu_matmul_block block)
+/* Division of a job among block functions */
+
+static void all_channels(const qmcu_matmul_job *job, int32_t channels, qmcu_matmul_block block)
 {
-    const int32_t left_over = job->channels % channels;
-    uint8_t *const output = job->output;
-    const uint32_t *const weights = job->weights;
-    job->weights_end = weights + job->channels / channels * job->block_words;
-    block(job);
-    if (left_over > 0) {
-        for (const uint32_t **piece = job->pieces; *piece != NULL; piece++) {
-            *piece -= job->groups * job->step / 4;
-        }
-        job->weights = job->weights_end;
-        job->weights_end += job->block_words;
-        job->output = output + job->channels - channels;
-        block(job);
-        job->weights = weights;
-        job->output = output;
+    qmcu_matmul_job part = *job;
+    part.weights_end = job->weights + job->channels / channels * job->block_words;
+    block(&part);
+    if (job->channels % channels > 0) { /* the last block overlaps the one before it */
+        part.weights = part.weights_end;
+        part.weights_end += job->block_words;
+        part.output = job->output + job->channels - channels;
+        block(&part);
     }
 }
 
 void qmcu_matmul_split(const qmcu_matmul_job *job, const qmcu_matmul_blocks *blocks)
 {
-    const int32_t left_over = job->pixels % blocks->pixels;
     qmcu_matmul_job part = *job;
-    const int32_t group_words = 2 * job->interleave * job->piece_groups;
     part.groups = job->pixels / blocks->pixels;
-    part.step = 4 * blocks->pixels * job->pixel_words;
-    if (job->interleave > 1) {
-        int32_t pieces = 0;
-        while (job->pieces[pieces] != NULL) {
-            pieces++;
-        }
-        part.step = 4 * pieces * group_words;
-    }
     if (part.groups > 0) {
         all_channels(&part, blocks->channels, blocks->whole);
     }
-    if (left_over > 0) {
+    if (job->pixels % blocks->pixels > 0) {
+        for (const uint32_t **piece = job->pieces; *piece != NULL; piece++) {
+            *piece += part.groups * (job->step / 4);
+        }
         part.output += part.groups * blocks->pixels * job->pitch;
         part.groups = 1;
         all_channels(&part, blocks->channels, blocks->rest);

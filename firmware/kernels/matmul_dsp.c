@@ -101,7 +101,7 @@ static void pixel_pair(const qmcu_matmul_job *job, int32_t offset, uint8_t *out)
         sums s = {(int32_t)w[0], (int32_t)w[1], (int32_t)w[0], (int32_t)w[1]};
         w += 2;
         for (const uint32_t **run = job->pieces; *run != NULL; run++) {
-            w = add_run_pair(&s, *run + offset, 4 * job->pixel_words, w, 2 * job->piece_groups);
+            w = add_run_pair(&s, *run + offset, job->step, w, 2 * job->piece_groups);
         }
         const uint8_t a0 = finish(job, s.a0, w[0]), a1 = finish(job, s.a1, w[1]);
         const uint8_t b0 = finish(job, s.b0, w[0]), b1 = finish(job, s.b1, w[1]);
@@ -137,19 +137,19 @@ static void block_dsp(const qmcu_matmul_job *job)
 {
     int32_t pixel = 0;
     for (; pixel + 1 < job->pixels; pixel += 2) {
-        pixel_pair(job, pixel * job->pixel_words, job->output + pixel * job->channels);
+        pixel_pair(job, pixel * (job->step / 4), job->output + pixel * job->channels);
     }
     if (pixel < job->pixels) {
-        single_pixel(job, pixel * job->pixel_words, job->output + pixel * job->channels);
+        single_pixel(job, pixel * (job->step / 4), job->output + pixel * job->channels);
     }
 }
 
 void qmcu_matmul_pixels_dsp(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch)
 {
-    qmcu_matmul_drive_pixels(layer, input, output, scratch, qmcu_matmul_widen_plain, block_dsp);
+    qmcu_matmul_drive_pixels(layer, input, output, scratch, &qmcu_matmul_plain, block_dsp);
 }
 
 void qmcu_matmul_rows_dsp(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch)
 {
-    qmcu_matmul_drive_rows(layer, input, output, scratch, qmcu_matmul_widen_plain, block_dsp);
+    qmcu_matmul_drive_rows(layer, input, output, scratch, &qmcu_matmul_plain, block_dsp);
 }

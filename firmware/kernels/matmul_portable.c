@@ -1,64 +1,62 @@
 /* The generated block functions in portable C, bit-exact. See matmul.h. */
+#include <stddef.h>
+
 #include "dsp.h"
 #include "matmul.h"
 
-/* The sum of one output: `sum` starts with the bias, wraps around on the way, and ends in range. */
-typedef int32_t (*add_group)(int32_t sum, const uint32_t *first, int32_t interleave, const uint32_t *weights,
-                             int32_t channels);
+/* Adds the products of one group of four inputs. The sum starts with the bias, wraps around, and ends in range. */
+typedef int32_t (*add_group)(int32_t sum, uint32_t x0, uint32_t x1, const uint32_t *weights, int32_t channels);
 
-static int32_t add_half(int32_t sum, const uint32_t *x, int32_t interleave, const uint32_t *weights, int32_t channels)
+static int32_t add_half(int32_t sum, uint32_t x0, uint32_t x1, const uint32_t *weights, int32_t channels)
 {
     (void)channels;
-    sum = dsp_smlad(weights[0], x[0], sum);
-    return dsp_smlad(dsp_sxtb16(weights[0]), x[interleave], sum);
+    return dsp_smlad(dsp_sxtb16(weights[0]), x1, dsp_smlad(weights[0], x0, sum));
 }
 
-static int32_t add_wide(int32_t sum, const uint32_t *x, int32_t interleave, const uint32_t *weights, int32_t channels)
+static int32_t add_wide(int32_t sum, uint32_t x0, uint32_t x1, const uint32_t *weights, int32_t channels)
 {
-    sum = dsp_smlad(weights[0], x[0], sum);
-    return dsp_smlad(weights[channels], x[interleave], sum);
+    return dsp_smlad(weights[channels], x1, dsp_smlad(weights[0], x0, sum));
 }
 
-static void block_portable(const qmcu_matmul_job *job, int32_t channels, int32_t pixels, int32_t weight_words,
-                           add_group add)
+/* The sum of one output; `words` from the pieces of the job to those of its pixel. */
+static int32_t sum_of(const qmcu_matmul_job *job, int32_t words, int32_t sum, const uint32_t *weights, int32_t channels,
+                      int32_t weight_words, add_group add)
 {
-    const int32_t group_words = 2 * job->interleave;
+    for (const uint32_t **piece = job->pieces; *piece != NULL; piece++) {
+        const uint32_t *x = *piece + words;
+        for (int32_t i = 0; i < job->piece_groups; i++, x += 2 * job->interleave, weights += channels * weight_words) {
+            sum = add(sum, x[0], x[job->interleave], weights, channels);
+        }
+    }
+    return sum;
+}
+
+static void block_portable(const qmcu_matmul_job *job, int32_t channels, int32_t pixels, const int32_t *pixel_words,
+                           int32_t weight_words, add_group add)
+{
     for (int32_t group = 0; group < job->groups; group++) {
         uint8_t *output = job->output + group * pixels * job->pitch;
-        for (const uint32_t *block = job->weights; block != job->weights_end; output += channels) {
-            const uint32_t *weights = block + channels;
-            int32_t groups = 0;
-            for (const uint32_t **piece = job->pieces; *piece != 0; piece++) {
-                groups += job->piece_groups;
-            }
-            const uint32_t *multipliers = weights + groups * channels * weight_words;
+        for (const uint32_t *block = job->weights; block != job->weights_end; block += job->block_words) {
+            const uint32_t *multipliers = block + job->block_words - channels;
             for (int32_t i = 0; i < channels * pixels; i++) {
                 const int32_t channel = i % channels, pixel = i / channels;
-                const uint32_t *w = weights + channel;
-                int32_t sum = (int32_t)block[channel];
-                for (const uint32_t **piece = job->pieces; *piece != 0; piece++) {
-                    const uint32_t *x = *piece + pixel * job->pixel_words;
-                    for (int32_t k = 0; k < job->piece_groups; k++, x += group_words, w += channels * weight_words) {
-                        sum = add(sum, x, job->interleave, w, channels);
-                    }
-                }
+                const int32_t words = group * (job->step / 4) + pixel_words[pixel];
+                const int32_t sum = sum_of(job, words, (int32_t)block[channel], block + channels + channel, channels,
+                                           weight_words, add);
                 const int32_t value = dsp_smmlar(sum, (int32_t)multipliers[channel], job->zero_point);
                 output[pixel * job->pitch + channel] = (uint8_t)dsp_usat8(value);
             }
-            block = multipliers + channels;
-        }
-        for (const uint32_t **piece = job->pieces; *piece != 0; piece++) {
-            *piece += job->step / 4;
+            output += channels;
         }
     }
 }
 
-void qmcu_matmul_portable_half(const qmcu_matmul_job *job, int32_t channels, int32_t pixels)
+void qmcu_matmul_portable_half(const qmcu_matmul_job *job, int32_t channels, int32_t pixels, const int32_t *pixel_words)
 {
-    block_portable(job, channels, pixels, 1, add_half);
+    block_portable(job, channels, pixels, pixel_words, 1, add_half);
 }
 
-void qmcu_matmul_portable_wide(const qmcu_matmul_job *job, int32_t channels, int32_t pixels)
+void qmcu_matmul_portable_wide(const qmcu_matmul_job *job, int32_t channels, int32_t pixels, const int32_t *pixel_words)
 {
-    block_portable(job, channels, pixels, 2, add_wide);
+    block_portable(job, channels, pixels, pixel_words, 2, add_wide);
 }

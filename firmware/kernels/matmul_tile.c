@@ -2,20 +2,29 @@
 #include "dsp.h"
 #include "matmul.h"
 
-DSP_INLINE void store_plain(uint32_t *tile, uint32_t codes, int32_t interleave)
+DSP_INLINE uint32_t first_plain(uint32_t codes)
 {
-    tile[0] = dsp_uxtb16(codes);
-    tile[interleave] = dsp_uxtb16_ror8(codes);
+    return dsp_uxtb16(codes);
 }
 
-DSP_INLINE void store_half(uint32_t *tile, uint32_t codes, int32_t interleave)
+DSP_INLINE uint32_t second_plain(uint32_t codes)
+{
+    return dsp_uxtb16_ror8(codes);
+}
+
+DSP_INLINE uint32_t first_half(uint32_t codes)
+{
+    return dsp_uxtb16_ror8(~codes);
+}
+
+DSP_INLINE uint32_t second_half(uint32_t codes)
 {
     const uint32_t swapped = (codes << 8 & 0xff00ff00u) | (codes >> 8 & 0x00ff00ffu);
-    tile[0] = dsp_uxtb16_ror8(~codes);
-    tile[interleave] = swapped ^ 0x7f007f00u;
+    return swapped ^ 0x7f007f00u;
 }
 
-static uint32_t load_codes(const uint8_t *codes, int32_t bytes)
+/* Less than four codes, or codes at any address. */
+DSP_INLINE uint32_t load_codes(const uint8_t *codes, int32_t bytes)
 {
     uint32_t word = 0;
     for (int32_t i = 0; i < bytes; i++) {
@@ -24,12 +33,18 @@ static uint32_t load_codes(const uint8_t *codes, int32_t bytes)
     return word;
 }
 
-/* Four words at a time where the codes are aligned. */
-#define DEFINE_WIDEN(scheme)                                                                                           \
+/* Codes at an odd address are put together from the two words that they lie in. */
+#define DEFINE_WIDENING(scheme)                                                                                        \
+    DSP_INLINE void store_##scheme(uint32_t *tile, uint32_t codes, int32_t interleave)                                 \
+    {                                                                                                                  \
+        tile[0] = first_##scheme(codes);                                                                               \
+        tile[interleave] = second_##scheme(codes);                                                                     \
+    }                                                                                                                  \
     DSP_INLINE void widen_##scheme(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave)            \
     {                                                                                                                  \
         const int32_t step = 2 * interleave;                                                                           \
-        if (((uintptr_t)codes & 3u) == 0) {                                                                            \
+        const uint32_t misplaced = (uint32_t)((uintptr_t)codes & 3u);                                                  \
+        if (misplaced == 0) {                                                                                          \
             for (; bytes >= 16; bytes -= 16, codes += 16, tile += 4 * step) {                                          \
                 const uint32_t a = dsp_load(codes), b = dsp_load(codes + 4);                                           \
                 const uint32_t c = dsp_load(codes + 8), d = dsp_load(codes + 12);                                      \
@@ -41,19 +56,50 @@ static uint32_t load_codes(const uint8_t *codes, int32_t bytes)
             for (; bytes >= 4; bytes -= 4, codes += 4, tile += step) {                                                 \
                 store_##scheme(tile, dsp_load(codes), interleave);                                                     \
             }                                                                                                          \
+        } else if (bytes >= 8) {                                                                                       \
+            uint32_t word = dsp_load(codes - misplaced);                                                               \
+            for (; bytes >= 8; bytes -= 4, codes += 4, tile += step) {                                                 \
+                const uint32_t next = dsp_load(codes - misplaced + 4);                                                 \
+                store_##scheme(tile, word >> (8 * misplaced) | next << (32 - 8 * misplaced), interleave);              \
+                word = next;                                                                                           \
+            }                                                                                                          \
         }                                                                                                              \
         for (; bytes > 0; bytes -= 4, codes += 4, tile += step) {                                                      \
             store_##scheme(tile, load_codes(codes, bytes < 4 ? bytes : 4), interleave);                                \
         }                                                                                                              \
     }                                                                                                                  \
-    void qmcu_matmul_widen_##scheme(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave)           \
+    static void run_##scheme(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave)                  \
     {                                                                                                                  \
         if (interleave == 1) {                                                                                         \
             widen_##scheme(tile, codes, bytes, 1);                                                                     \
         } else {                                                                                                       \
             widen_##scheme(tile, codes, bytes, 4);                                                                     \
         }                                                                                                              \
-    }
+    }                                                                                                                  \
+    static void narrow_##scheme(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t count)                    \
+    {                                                                                                                  \
+        for (; count > 0; count--, codes += bytes, tile += 2) {                                                        \
+            const uint32_t second = bytes > 1 ? codes[1] : 0u, third = bytes > 2 ? codes[2] : 0u;                      \
+            store_##scheme(tile, codes[0] | second << 8 | third << 16, 1);                                             \
+        }                                                                                                              \
+    }                                                                                                                  \
+    static void four_pixels_##scheme(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t step)                \
+    {                                                                                                                  \
+        const uint8_t *p1 = codes + step, *p2 = p1 + step, *p3 = p2 + step;                                            \
+        for (const uint8_t *const end = p1 - step + bytes; codes != end; tile += 8) {                                  \
+            const uint32_t a = dsp_load(codes), b = dsp_load(p1), c = dsp_load(p2), d = dsp_load(p3);                  \
+            codes += 4, p1 += 4, p2 += 4, p3 += 4;                                                                     \
+            tile[0] = first_##scheme(a);                                                                               \
+            tile[1] = first_##scheme(b);                                                                               \
+            tile[2] = first_##scheme(c);                                                                               \
+            tile[3] = first_##scheme(d);                                                                               \
+            tile[4] = second_##scheme(a);                                                                              \
+            tile[5] = second_##scheme(b);                                                                              \
+            tile[6] = second_##scheme(c);                                                                              \
+            tile[7] = second_##scheme(d);                                                                              \
+        }                                                                                                              \
+    }                                                                                                                  \
+    const qmcu_matmul_widening qmcu_matmul_##scheme = {run_##scheme, narrow_##scheme, four_pixels_##scheme};
 
-DEFINE_WIDEN(plain)
-DEFINE_WIDEN(half)
+DEFINE_WIDENING(plain)
+DEFINE_WIDENING(half)

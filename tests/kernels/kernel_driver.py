@@ -14,7 +14,8 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,7 @@ from quantmcu.codegen.single_step import (
     source_paths,
     unpack_codes,
 )
-from quantmcu.emulator.function import FunctionMachine
+from quantmcu.emulator.function import CallResult, FunctionMachine
 from quantmcu.emulator.objects import compile_for_core
 from quantmcu.ir.tensor import QParams
 from quantmcu.program.program import Value
@@ -134,11 +135,58 @@ def host_compiler() -> list[str]:
     return [sys.executable, "-m", "ziglang", "cc"]
 
 
+def sanitizer_flags() -> list[str]:
+    """AddressSanitizer and UndefinedBehaviorSanitizer; zig brings only the latter."""
+    sanitizers = "undefined" if "ziglang" in host_compiler() else "address,undefined"
+    return ["-O1", "-g", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all"]
+
+
 @cache
 def host_server() -> HostServer:
-    """Kernels under AddressSanitizer and UndefinedBehaviorSanitizer (zig brings only the latter)."""
-    sanitizers = "undefined" if "ziglang" in host_compiler() else "address,undefined"
-    return HostServer(["-O1", "-g", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all"])
+    """The kernels that are not generated, under sanitizers."""
+    return HostServer(sanitizer_flags())
+
+
+@contextmanager
+def generated_sources(kernel: Kernel, contexts: Sequence[StepContext]) -> Iterator[list[Path]]:
+    """All sources of these steps; generated ones in a temporary folder."""
+    with tempfile.TemporaryDirectory(prefix="quantmcu-kernels-") as name:
+        yield sorted({path for context in contexts for path in source_paths(kernel.lower(context), Path(name))})
+
+
+def check_on_host(kernel: Kernel, cases: Sequence[tuple[StepContext, Sequence[Codes]]]) -> None:
+    """Compiles what is generated for all steps at once, and compares each with the reference, in place too."""
+    with generated_sources(kernel, [context for context, _ in cases]) as sources:
+        server = HostServer(sanitizer_flags(), [path for path in sources if path not in kernel_sources()])
+        for context, inputs in cases:
+            for in_place in (None, *kernel.in_place_inputs(context)):
+                image = build_image(kernel, context, inputs, struct.calcsize("P"), in_place)
+                check(context, inputs, _output(context, server.run(image)))
+        server.close()
+
+
+def check_on_core(
+    kernel: Kernel,
+    core: Core,
+    cases: Sequence[tuple[StepContext, Sequence[Codes]]],
+    compiler: str = "gcc",
+    guard: bool = True,
+    flags: tuple[str, ...] = ("-O2",),
+) -> list[CoreRun]:
+    """The same on an emulated core; the runs that are not in place."""
+    include = (f"-I{kernel_sources()[0].parent}", f"-I{MEMORY_FUNCTIONS.parent}")
+    with generated_sources(kernel, [context for context, _ in cases]) as sources:
+        elf = compile_for_core([*sources, MEMORY_FUNCTIONS], core.name, (*flags, *WARNINGS, *include), compiler)
+    emulated = FunctionMachine(elf, core.name, guard=guard, aligned=guard)
+    runs = []
+    for context, inputs in cases:
+        for in_place in (None, *kernel.in_place_inputs(context)):
+            data, results = run_on_machine(emulated, build_image(kernel, context, inputs, 4, in_place))
+            run = _core_run(context, data, results)
+            check(context, inputs, run.output)
+            if in_place is None:
+                runs.append(run)
+    return runs
 
 
 @cache
@@ -180,29 +228,26 @@ def run_on_core(
     flags: tuple[str, ...] = ("-O2",),
 ) -> CoreRun:
     """Runs the kernel on the context's core; `guard`: every access outside of the step's buffers, or unaligned, fails."""
-    lowered = kernel.lower(context)
-    image = build_image(kernel, context, inputs, pointer_bytes=4, in_place=in_place)
-    if lowered.generated:
-        with tempfile.TemporaryDirectory(prefix="quantmcu-kernels-") as name:
-            include = (f"-I{name}", f"-I{kernel_sources()[0].parent}", f"-I{MEMORY_FUNCTIONS.parent}")
-            sources = [*source_paths(lowered, Path(name)), MEMORY_FUNCTIONS]
-            elf = compile_for_core(sources, context.core.name, (*flags, *WARNINGS, *include), compiler)
-        emulated = FunctionMachine(elf, context.core.name, guard=guard, aligned=guard)
-    else:
-        emulated = machine(context.core.name, compiler, guard, flags, lowered.sources)
-    data, results = run_on_machine(emulated, image)
-    return CoreRun(
-        _output(context, data),
-        sum(result.cycles for result in results),
-        sum(result.instructions for result in results),
-        max((result.stack_bytes for result in results), default=0),
-    )
+    if kernel.lower(context).generated:
+        raise ValueError("check_on_core compiles what is generated")
+    emulated = machine(context.core.name, compiler, guard, flags, kernel.lower(context).sources)
+    data, results = run_on_machine(emulated, build_image(kernel, context, inputs, pointer_bytes=4, in_place=in_place))
+    return _core_run(context, data, results)
 
 
 def check(context: StepContext, inputs: Sequence[Codes], output: Codes) -> None:
     """Fails unless the output equals the reference, byte for byte."""
     expected = execute_step(context.step, list(inputs), context.output.shape)
     np.testing.assert_array_equal(output, expected)
+
+
+def _core_run(context: StepContext, data: bytes, results: Sequence[CallResult]) -> CoreRun:
+    return CoreRun(
+        _output(context, data),
+        sum(result.cycles for result in results),
+        sum(result.instructions for result in results),
+        max((result.stack_bytes for result in results), default=0),
+    )
 
 
 def _output(context: StepContext, data: bytes) -> Codes:

@@ -371,7 +371,6 @@ ANY_STEP: dict[type[steps.Step], Callable[[], st.SearchStrategy[Case]]] = {
 }
 
 FOR_KERNEL: dict[str, Callable[[], st.SearchStrategy[Case]]] = {
-    "depthwise_dsp": lambda: convolutions("depthwise", square=True),
     "depthwise_portable": lambda: st.one_of(convolutions("depthwise"), convolutions("multiplied")),
 }
 

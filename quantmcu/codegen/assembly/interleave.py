@@ -19,14 +19,14 @@ class _Instruction:
     writes: frozenset[str]
 
 
-def interleave_for_dual_issue(lines: list[str]) -> list[str]:
+def interleave_for_dual_issue(lines: list[str], ordered_stores: bool = False) -> list[str]:
     """The same instructions in an order that issues in fewer cycles: list scheduling by the longest path to the end.
 
-    Loads and stores of memory are assumed not to touch the same bytes. Understands what the generator emits: loads, stores,
-    SMxxx, USAT, SXTB16, PKHBT, ADD, MOV, without flags.
+    Loads and stores of memory are assumed not to touch the same bytes; with `ordered_stores`, stores may touch the same ones. Understands what the generator emits: loads, stores,
+    SMxxx, USAT, SXTB16, PKHBT, ADD, MOV, and one CMP, whose flags nothing else changes.
     """
     instructions = [_parse(line) for line in lines]
-    waits = [_predecessors(instructions, index) for index in range(len(instructions))]
+    waits = [_predecessors(instructions, index, ordered_stores) for index in range(len(instructions))]
     height = [0] * len(instructions)
     for index in reversed(range(len(instructions))):
         for earlier, delay in waits[index].items():
@@ -61,14 +61,15 @@ def _parse(line: str) -> _Instruction:
     memory = re.search(r"\[(.*?)\]", operands)
     address = frozenset(_REGISTER.findall(memory.group(1))) if memory else frozenset()
     named = _REGISTER.findall(operands)
-    writes = frozenset() if kind == _STORE else frozenset(named[:1])
-    reads = frozenset(named if kind == _STORE else named[1:])
+    only_reads = kind == _STORE or mnemonic.startswith("cmp")
+    writes = frozenset() if only_reads else frozenset(named[:1])
+    reads = frozenset(named if only_reads else named[1:])
     if memory and not operands.rstrip().endswith("]"):  # writes the base back
         writes |= address
     return _Instruction(line, kind, reads, address, writes)
 
 
-def _predecessors(instructions: list[_Instruction], index: int) -> dict[int, int]:
+def _predecessors(instructions: list[_Instruction], index: int, ordered_stores: bool) -> dict[int, int]:
     """Earlier instructions that this one must follow, and by how many cycles."""
     this = instructions[index]
     waits: dict[int, int] = {}
@@ -76,7 +77,7 @@ def _predecessors(instructions: list[_Instruction], index: int) -> dict[int, int
         before = instructions[earlier]
         if before.writes & this.reads:
             waits[earlier] = _latency(before, this)
-        elif before.writes & this.writes:
+        elif before.writes & this.writes or (ordered_stores and before.kind == this.kind == _STORE):
             waits[earlier] = 1
         elif before.reads & this.writes:
             waits[earlier] = 0

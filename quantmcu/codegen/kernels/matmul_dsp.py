@@ -7,6 +7,7 @@ import numpy as np
 from quantmcu.codegen.kernel import Call, Constant, Input, Kernel, LoweredStep, Output, Scratch, StepContext
 from quantmcu.codegen.kernels.matmul_layout import (
     Geometry,
+    TileLayout,
     matmul_fields,
     unsupported_by_drivers,
     weight_groups,
@@ -58,10 +59,24 @@ class MatmulDsp(Kernel):
         )
         comment = "blocks of 2 channels: biases, int8 weights of 4 inputs, multipliers (matmul.h)"
         function = "qmcu_matmul_pixels_dsp" if geometry.pixelwise else "qmcu_matmul_rows_dsp"
-        fields = matmul_fields(step, geometry, geometry.tile_pixels(_PIXELS), 1, 1, geometry.run_groups, 0)
+        fields = matmul_fields(step, geometry, _layout(geometry))
         return LoweredStep(
             calls=(Call(function, "qmcu_matmul_params", fields, (Input(), Output(), Scratch())),),
             constants=(Constant("weights", stream, 4, comment),),
             headers=("matmul.h",),
             sources=("matmul_drivers.c", "matmul_dsp.c", "matmul_tile.c"),
         )
+
+
+def _layout(geometry: Geometry) -> TileLayout:
+    between_pixels = geometry.column_words * (1 if geometry.pixelwise else geometry.strides[1])
+    return TileLayout(
+        tile_pixels=geometry.tile_pixels(_PIXELS),
+        interleave=1,
+        phases=0,
+        row_words=geometry.ring_columns * geometry.column_words,
+        run_pieces=1,
+        piece_groups=geometry.run_groups,
+        step=4 * between_pixels,
+        block_words=0,
+    )

@@ -48,7 +48,7 @@ class MatmulGenerated(Kernel):
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """See `Kernel`."""
         plan = _plan(context)
-        return (0,) if plan.geometry.may_run_in_place(plan.interleave) else ()
+        return (0,) if plan.geometry.may_run_in_place(plan.layout.interleave) else ()
 
     def cycles(self, context: StepContext) -> float:
         """See `Kernel`."""
@@ -61,10 +61,7 @@ class MatmulGenerated(Kernel):
         assert isinstance(step, Convolution)
         plan = _plan(context)
         symbol = _layer_symbol(plan)
-        fields = matmul_fields(
-            step, plan.geometry, plan.geometry.tile_pixels(plan.interleave), plan.interleave, plan.run_pieces,
-            plan.piece_groups, plan.block_words,
-        )  # fmt: skip
+        fields = matmul_fields(step, plan.geometry, plan.layout)
         fields["shift"] = 0
         comment = f"blocks of {plan.whole.channels} channels: biases, {_STREAMS[plan.scheme]}, multipliers (matmul.h)"
         return LoweredStep(
@@ -102,7 +99,7 @@ def _generated_files(plan: Plan) -> dict[str, str]:
         "whole": plan.whole,
         "rest": plan.rest,
         "driver": "pixels" if plan.geometry.pixelwise else "rows",
-        "widen": "half" if plan.scheme is Scheme.HALF else "plain",
+        "widening": "half" if plan.scheme is Scheme.HALF else "plain",
     }
     files = {
         f"{symbol}.h": templates.get_template("matmul_layer.h.j2").render(arguments),
@@ -113,7 +110,7 @@ def _generated_files(plan: Plan) -> dict[str, str]:
 
 def _block_text(kernel: BlockKernel) -> str:
     core = "Cortex-M7" if kernel.dual_issue else "Cortex-M4"
-    title = f"{kernel.channels} channels x {kernel.pixels} pixels, {4 * kernel.groups} inputs unrolled, for {core}"
+    title = f"{kernel.channels} channels x {kernel.pixels} pixels, {4 * kernel.groups} inputs a piece or part, for {core}"
     return (
         environment()
         .get_template("matmul_block.c.j2")
@@ -121,6 +118,7 @@ def _block_text(kernel: BlockKernel) -> str:
             kernel=kernel,
             title=title,
             registers="r0: tile, r1: weights; the sums are in the highest registers, operands in between.",
+            pixel_words=[offset // 4 for offset in kernel.pixel_offsets],
             lines=generate_block_kernel(kernel),
         )
     )
@@ -129,7 +127,7 @@ def _block_text(kernel: BlockKernel) -> str:
 def _weights(step: Convolution, plan: Plan) -> NDArray[np.uint32]:
     """The stream of weights, with biases and multipliers made for the scheme."""
     shift = step.requantize.shift
-    runs = weight_groups(step).reshape(len(step.bias), plan.geometry.run_count, -1, 4).astype(np.int64)
+    runs = _runs(step, plan)
     padded = np.pad(runs, ((0, 0), (0, 0), (0, plan.run_groups - runs.shape[2]), (0, 0)))
     groups = padded.reshape(len(step.bias), -1, 4)
     multiplier = np.broadcast_to(step.requantize.multiplier, step.bias.shape).astype(np.int64)
@@ -137,9 +135,21 @@ def _weights(step: Convolution, plan: Plan) -> NDArray[np.uint32]:
     if plan.scheme is Scheme.HALF:
         words = _half_words(groups)
         even, odd = groups[:, :, 0::2].sum(axis=(1, 2)), groups[:, :, 1::2].sum(axis=(1, 2))
-        return weight_stream(words, 256 * bias + 65280 * odd + 32767 * even, (multiplier << shift) >> 8, plan.whole.channels)
-    words = _lanes(groups[:, :, (0, 1)] << shift, groups[:, :, (2, 3)] << shift)
-    return weight_stream(words, bias << shift, multiplier, plan.whole.channels)
+        bias, multiplier = 256 * bias + 65280 * odd + 32767 * even, (multiplier << shift) >> 8
+    else:
+        words = _lanes(groups[:, :, (0, 1)] << shift, groups[:, :, (2, 3)] << shift)
+        bias <<= shift
+    stream = weight_stream(words, bias, multiplier, plan.whole.channels)
+    return np.concatenate([stream, np.zeros(plan.whole.channels, np.uint32)])  # the next block's biases are read ahead
+
+
+def _runs(step: Convolution, plan: Plan) -> NDArray[np.int64]:
+    """Weights [channels, runs, groups, 4] in the order of the tile."""
+    if not plan.layout.phases:
+        return weight_groups(step).reshape(len(step.bias), plan.geometry.run_count, -1, 4).astype(np.int64)
+    rows = step.weight.reshape(len(step.bias), plan.geometry.kernel[0], -1).astype(np.int64)
+    padded = np.pad(rows, ((0, 0), (0, 0), (0, -rows.shape[2] % 4)))
+    return padded.reshape(len(step.bias), plan.geometry.kernel[0], -1, 4)
 
 
 def _half_words(groups: NDArray[np.int64]) -> NDArray[np.uint32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from quantmcu.program.steps import Convolution
 
 MAX_PIECES = 64
 _TILE_BYTES = 1024
-_TILE_PIXELS = 16
+_TILE_PIXELS = 64
 
 
 @dataclass(frozen=True)
@@ -190,15 +190,21 @@ def _as_words(values: NDArray[np.integer]) -> NDArray[np.uint32]:
     return values.astype(np.int32).view(np.uint32)[:, None]
 
 
-def matmul_fields(
-    step: Convolution,
-    geometry: Geometry,
-    tile_pixels: int,
-    interleave: int,
-    run_pieces: int,
-    piece_groups: int,
-    block_words: int,
-) -> dict[str, FieldValue]:
+@dataclass(frozen=True)
+class TileLayout:
+    """Fields of `qmcu_matmul_params` that say how inputs lie in the tile, see matmul.h."""
+
+    tile_pixels: int
+    interleave: int
+    phases: int
+    row_words: int
+    run_pieces: int
+    piece_groups: int
+    step: int
+    block_words: int
+
+
+def matmul_fields(step: Convolution, geometry: Geometry, layout: TileLayout) -> dict[str, FieldValue]:
     """Fields of `qmcu_matmul_params`."""
     q = step.requantize
     return {
@@ -222,9 +228,5 @@ def matmul_fields(
         "zero_point": q.zero_point,
         "low": q.low,
         "high": q.high,
-        "tile_pixels": tile_pixels,
-        "interleave": interleave,
-        "run_pieces": run_pieces,
-        "piece_groups": piece_groups,
-        "block_words": block_words,
+        **asdict(layout),
     }

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
-from quantmcu.codegen.assembly import BlockKernel, Scheme
-from quantmcu.codegen.kernel import Core, StepContext
-from quantmcu.codegen.kernels.matmul_layout import MAX_PIECES, Geometry
+from quantmcu.codegen.assembly import BlockKernel, Control, Scheme
+from quantmcu.codegen.kernel import StepContext
+from quantmcu.codegen.kernels.matmul_layout import MAX_PIECES, Geometry, TileLayout
 from quantmcu.program.steps import Convolution
 
 _HALF_FACTOR = 256
-# Groups of four inputs that are unrolled. Four of them take about 450 bytes of code: on Cortex-M4 the loop shall stay below
-# 1 KiB, the flash accelerator's instruction cache on STM32F4 and L4; Cortex-M7 has 4 KiB of cache or more.
-_UNROLLED_SINGLE_ISSUE = 7
-_UNROLLED_DUAL_ISSUE = 36
-_PIECE_COST = 0.4  # of a piece's overhead, in groups
+_MOST_UNROLLED_PIECES = 12
+
+
+@dataclass(frozen=True)
+class CodeLimits:
+    """Bytes of unrolled code, by the way it goes through the inputs."""
+
+    unrolled: int
+    loop: int
+    linear: int
+
+
+# Loops on Cortex-M4 shall fit 1 KiB, the flash accelerator's instruction cache on STM32F4 and L4. Cortex-M7 has 4 KiB of
+# cache or more; parts of at most 24 groups of four inputs are shared by many shapes.
+_SINGLE_ISSUE_LIMITS = CodeLimits(unrolled=1150, loop=900, linear=900)
+_DUAL_ISSUE_LIMITS = CodeLimits(unrolled=4100, loop=5400, linear=2700)
+_PART_COST = 0.4  # of a part's overhead, in groups
 
 
 @dataclass(frozen=True)
@@ -22,43 +35,25 @@ class Plan:
     """The division, and the block functions for it.
 
     Attributes:
-        interleave: pixels whose words alternate in the tile.
-        run_pieces, piece_groups: see `qmcu_matmul_params`.
+        run_groups: groups of four inputs of a run, with the padding that fills the last part of it.
         whole, rest: block functions for all groups of pixels but the last, and for the last when it is smaller.
     """
 
     geometry: Geometry
     scheme: Scheme
-    interleave: int
-    run_pieces: int
-    piece_groups: int
+    layout: TileLayout
+    run_groups: int
     whole: BlockKernel
     rest: BlockKernel
 
     @property
-    def pieces(self) -> int:
-        """Pieces of an output's inputs."""
-        return self.geometry.run_count * self.run_pieces
-
-    @property
-    def run_groups(self) -> int:
-        """Groups of four inputs of a run, with the padding that fills the last piece."""
-        return self.run_pieces * self.piece_groups
-
-    @property
-    def block_words(self) -> int:
-        """Words of the weights of a block of channels."""
-        groups = self.pieces * self.piece_groups
-        return self.whole.channels * (2 + groups * self.whole.weight_words)
-
-    @property
     def tile_bytes(self) -> int:
         """Bytes of the tile; the last piece may reach beyond the last column."""
-        geometry = self.geometry
+        geometry, layout = self.geometry, self.layout
         if geometry.pixelwise:
-            return 8 * self.run_groups * geometry.tile_pixels(self.interleave)
-        run_groups = geometry.run_groups
-        return geometry.tile_bytes(1) + 8 * (self.run_groups - run_groups)
+            return 8 * self.run_groups * layout.tile_pixels
+        beyond = 0 if layout.phases else 2 * (self.run_groups - geometry.run_groups)
+        return 4 * (geometry.ring_rows * max(layout.phases, 1) * layout.row_words + beyond)
 
 
 def plan_blocks(context: StepContext) -> Plan | str:
@@ -72,29 +67,52 @@ def plan_blocks(context: StepContext) -> Plan | str:
     single_pixel = geometry.output_width == 1
     channels = min(4, geometry.output_channels) if single_pixel else 2
     pixels = 1 if single_pixel else 4
-    if geometry.output_channels < channels or channels == 1:
+    if geometry.output_channels < 2:
         return "two output channels or more"
     interleave = pixels if geometry.pixelwise else 1
-    run_pieces, piece_groups = _pieces(geometry.run_groups, context.core)
-    if geometry.run_count * run_pieces > MAX_PIECES:
-        return f"at most {MAX_PIECES} pieces"
-    whole = BlockKernel(
-        dual_issue=context.core.name == "cortex-m7",
+    phases = _phases(geometry)
+    dual_issue = context.core.name == "cortex-m7"
+    kernel = BlockKernel(
+        dual_issue=dual_issue,
         scheme=scheme,
+        control=Control.UNROLLED,
         channels=channels,
         pixels=pixels,
-        groups=piece_groups,
-        single_piece=geometry.run_count * run_pieces == 1,
-        pixel_bytes=4 if interleave > 1 else 4 * geometry.strides[1] * geometry.column_words,
+        groups=_run_groups(geometry, phases),
+        pieces=geometry.run_count,
+        pixel_offsets=(0,) * pixels,
         group_bytes=8 * interleave,
         half_bytes=4 * interleave,
     )
-    if whole.largest_offset > 4095:
+    kernel = _with_control(kernel, geometry, _DUAL_ISSUE_LIMITS if dual_issue else _SINGLE_ISSUE_LIMITS)
+    run_pieces = kernel.pieces // geometry.run_count
+    run_groups = run_pieces * kernel.groups
+    if kernel.control is Control.LINEAR:
+        run_groups = _rounded_up(_run_groups(geometry, phases), kernel.groups)
+    row_words = geometry.ring_columns * geometry.column_words
+    if phases:
+        row_words = 2 * ((geometry.output_width - 1) * geometry.strides[1] * geometry.input_channels // 4 + run_groups)
+    offsets = _pixel_offsets(geometry, pixels, phases, row_words)
+    whole = replace(kernel, pixel_offsets=offsets)
+    if not whole.fits_offsets:
+        if phases:
+            return "rows whose copies are within 4 KiB"
         return "receptive fields of neighbouring pixels within 4 KiB of the tile"
-    rest = replace(whole, pixels=geometry.output_width % pixels or pixels)
-    if geometry.output_width < pixels:
-        whole = replace(rest)
-    return Plan(geometry, scheme, interleave, run_pieces, piece_groups, whole, rest)
+    if kernel.pieces > MAX_PIECES:
+        return f"at most {MAX_PIECES} pieces of the inputs"
+    left_over = geometry.output_width % pixels or pixels
+    rest = replace(whole, pixels=left_over, pixel_offsets=offsets[:left_over])
+    layout = TileLayout(
+        tile_pixels=geometry.tile_pixels(interleave),
+        interleave=interleave,
+        phases=phases,
+        row_words=row_words,
+        run_pieces=run_pieces,
+        piece_groups=run_groups // run_pieces,
+        step=_step(geometry, pixels, interleave, phases, run_groups),
+        block_words=channels * (2 + geometry.run_count * run_groups * whole.weight_words),
+    )
+    return Plan(geometry, scheme, layout, run_groups, rest if geometry.output_width < pixels else whole, rest)
 
 
 def _scheme(step: Convolution, highest_code: int) -> Scheme | None:
@@ -110,8 +128,49 @@ def _scheme(step: Convolution, highest_code: int) -> Scheme | None:
     return Scheme.WIDE if largest < 2**15 else None
 
 
-def _pieces(run_groups: int, core: Core) -> tuple[int, int]:
-    """Pieces of a run and groups of a piece: the cheapest division that the instruction cache allows."""
-    limit = _UNROLLED_DUAL_ISSUE if core.name == "cortex-m7" else _UNROLLED_SINGLE_ISSUE
-    candidates = ((-(-run_groups // groups), groups) for groups in range(1, min(limit, run_groups) + 1))
-    return min(candidates, key=lambda c: (c[0] * (c[1] + _PIECE_COST), c[0]))
+def _phases(geometry: Geometry) -> int:
+    """Copies of a row without gaps, where that saves products; 0 where columns are padded to groups of four instead."""
+    if geometry.pixelwise or geometry.dilations[1] != 1:
+        return 0
+    without_gaps = -(-geometry.kernel[1] * geometry.input_channels // 4)
+    if without_gaps >= geometry.run_groups:
+        return 0
+    return 4 // math.gcd(4, geometry.strides[1] * geometry.input_channels)
+
+
+def _run_groups(geometry: Geometry, phases: int) -> int:
+    return -(-geometry.kernel[1] * geometry.input_channels // 4) if phases else geometry.run_groups
+
+
+def _with_control(kernel: BlockKernel, geometry: Geometry, limits: CodeLimits) -> BlockKernel:
+    """The kernel with the inputs divided as the limits of code allow."""
+    group_code = 4 * (2 * kernel.channels * kernel.pixels + 2 * kernel.pixels + 2 * kernel.channels)
+    if kernel.pieces <= _MOST_UNROLLED_PIECES and kernel.pieces * kernel.groups * group_code <= limits.unrolled:
+        return kernel
+    control = Control.LINEAR if geometry.pixelwise else Control.LOOP
+    most = (limits.linear if geometry.pixelwise else limits.loop) // group_code
+    candidates = ((-(-kernel.groups // groups), groups) for groups in range(1, min(most, kernel.groups) + 1))
+    parts, groups = min(candidates, key=lambda c: (c[0] * (c[1] + _PART_COST), c[0]))
+    pieces = kernel.pieces if control is Control.LINEAR else kernel.pieces * parts
+    return replace(kernel, control=control, groups=groups, pieces=pieces)
+
+
+def _pixel_offsets(geometry: Geometry, pixels: int, phases: int, row_words: int) -> tuple[int, ...]:
+    if geometry.pixelwise:
+        return tuple(4 * p for p in range(pixels))
+    if not phases:
+        return tuple(4 * p * geometry.strides[1] * geometry.column_words for p in range(pixels))
+    codes = geometry.strides[1] * geometry.input_channels
+    return tuple(4 * (p % phases) * row_words + 8 * (p * codes // 4) for p in range(pixels))
+
+
+def _step(geometry: Geometry, pixels: int, interleave: int, phases: int, run_groups: int) -> int:
+    if geometry.pixelwise:
+        return 8 * interleave * run_groups
+    if phases:
+        return 2 * pixels * geometry.strides[1] * geometry.input_channels
+    return 4 * pixels * geometry.strides[1] * geometry.column_words
+
+
+def _rounded_up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple

@@ -1,0 +1,64 @@
+/* Depthwise convolution with DSP instructions: one output channel for each input channel, no dilation. Maps are NHWC, 8 bits.
+ *
+ * Four channels at a time (one word of each pixel) are copied into a tile of four planes with the padding around them. A word
+ * of a plane is one column of two rows: the code of the upper row in its low half, that of the lower row in its high half. The
+ * tile holds a few of these row pairs; a step computes the outputs of one or two rows from them, and copies the next pairs
+ * in. Hence at stride 1 the output may be the input.
+ *
+ * Functions that are generated for the kernel's size compute a row of blocks of outputs, channel after channel, from
+ * streams of weight words: two weights as half-words, in the order of the generated products.
+ */
+#ifndef QMCU_DEPTHWISE_H
+#define QMCU_DEPTHWISE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define QMCU_DEPTHWISE_PLANES 4
+
+typedef struct {
+    int32_t input_height, input_width, channels;
+    int32_t output_height, output_width;
+    int32_t pad_top, pad_left;
+    int32_t stride_x;
+    int32_t rows, columns;  /* of a block of outputs */
+    int32_t pairs;          /* row pairs that a step reads */
+    int32_t pairs_per_step; /* row pairs from a step to the next */
+    int32_t tile_columns;   /* words of a row pair */
+    int32_t tile_pairs;     /* row pairs that a plane holds */
+    int32_t words;          /* weight words of a channel */
+    const int8_t *weight;      /* [channel][word][low half, high half] */
+    const int32_t *bias;       /* [channel], with the input's zero point folded in, shifted left by `shift` */
+    const int32_t *multiplier; /* [channel] */
+    int32_t input_zero_point;  /* what padding inserts */
+    int32_t shift;             /* left shift of the weights, which replaces that of the sums */
+    int32_t zero_point, low, high; /* requantize.h; sums that don't saturate */
+} qmcu_depthwise_params;
+
+/* One step of up to four channels; generated assembly reads it by the order of its fields. */
+typedef struct {
+    const uint32_t *tile;   /* first row pair of the first plane */
+    uint8_t *output;        /* first output of the first channel */
+    const uint32_t *stream; /* for each channel: bias, multiplier, weight words */
+    int32_t planes;         /* channels, 1 to 4 */
+    int32_t plane_bytes;    /* of the tile, from a channel to the next */
+    int32_t second_row;     /* bytes from the first row of outputs to the second one; 0 when there is only one */
+    int32_t last;           /* bytes of the tile before the last block */
+    int32_t step_back;      /* bytes of the output that a last block which is not whole is moved back */
+    int32_t zero_point;
+} qmcu_depthwise_job;
+
+/* The generated products of a block, for cores without DSP instructions: adds to the sums [rows][columns]. */
+typedef struct {
+    int32_t rows, columns, stride_x, words, pixel_bytes;
+    void (*sum)(const uint32_t *tile, const uint32_t *weights, int32_t *sum);
+} qmcu_depthwise_block;
+
+void qmcu_depthwise_run_blocks(const qmcu_depthwise_job *job, const qmcu_depthwise_block *block);
+
+/* Computes a layer. scratch: qmcu_depthwise_params.tile_pairs * tile_columns words of each of four planes, then the stream of
+ * four channels: 4 * (2 + words) words. */
+void qmcu_depthwise_drive(const qmcu_depthwise_params *layer, const uint8_t *input, uint8_t *output, void *scratch,
+                          void (*run_blocks)(const qmcu_depthwise_job *job));
+
+#endif

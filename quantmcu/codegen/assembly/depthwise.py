@@ -1,0 +1,393 @@
+"""Generates the block functions of the depthwise kernels (firmware/kernels/depthwise.h).
+
+The tile holds pairs of rows: a word is one column of two rows, as two half-words. So the taps of a kernel column that fall on the
+two rows of a pair are one SMLAD, and any column can be read without unaligned loads. A block of `rows` x `columns` outputs
+is summed in registers; a column, once loaded, serves all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantmcu.codegen.assembly.interleave import interleave_for_dual_issue
+
+_SUMS = 4
+
+# Fields of qmcu_depthwise_job, in bytes; copied to the stack in this order.
+_JOB = {
+    name: 4 * index
+    for index, name in enumerate(
+        ("tile", "output", "stream", "planes", "plane_bytes", "second_row", "last", "step_back", "zero_point")
+    )
+}
+# What a plane adds: where its last block starts, and the tile's address after that.
+_FRAME = _JOB | {name: 4 * (len(_JOB) + i) for i, name in enumerate(("last_block", "stop", "bias", "multiplier", "next"))}
+_FRAME_BYTES = 4 * len(_FRAME)
+
+
+@dataclass(frozen=True)
+class DepthwiseShape:
+    """Kernel, strides, and the block of outputs that is computed together: 2 x 2, or 1 x 4."""
+
+    kernel_height: int
+    kernel_width: int
+    stride_y: int
+    stride_x: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        if self.stride_y * self.rows % 2:
+            raise ValueError("a step is a whole number of row pairs")
+
+    @property
+    def columns(self) -> int:
+        """Outputs of a row in a block."""
+        return _SUMS // self.rows
+
+    @property
+    def pairs(self) -> int:
+        """Row pairs that a block reads."""
+        return (self.stride_y * (self.rows - 1) + self.kernel_height + 1) // 2
+
+    @property
+    def pairs_per_step(self) -> int:
+        """Row pairs from one row of blocks to the next."""
+        return self.stride_y * self.rows // 2
+
+    @property
+    def columns_read(self) -> int:
+        """Columns that a block reads."""
+        return (self.columns - 1) * self.stride_x + self.kernel_width
+
+    @cached_property
+    def passes(self) -> tuple[Pass, ...]:
+        """All products of a block."""
+        return tuple(one for pair in range(self.pairs) for one in self._passes_of(pair))
+
+    @property
+    def words(self) -> int:
+        """Weight words of a channel."""
+        return sum(len(one.words) for one in self.passes)
+
+    def weight_stream(self, weight: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Low and high half of each weight word in the order of the passes: [channels, words, 2] of [channels, ky, kx]."""
+        padded = np.pad(weight, ((0, 0), (0, 1), (0, 1)))  # a tap of -1 is the zero behind the kernel
+        halves = [half for one in self.passes for word in one.words for half in word]
+        rows, columns = (np.array([half[axis] for half in halves]) for axis in (0, 1))
+        return padded[:, rows, columns].reshape(len(weight), -1, 2)
+
+    def _passes_of(self, pair: int) -> list[Pass]:
+        """Products with one row pair: one pass for each row of outputs that uses both rows of the pair. A row of outputs that
+        uses only one of them takes its weight from there, or from a pass of its own."""
+        both: list[Pass] = []
+        single: list[tuple[int, int, str]] = []
+        for row in range(self.rows):
+            taps = [2 * pair + half - self.stride_y * row for half in (0, 1)]
+            inside = [0 <= tap < self.kernel_height for tap in taps]
+            if all(inside):
+                words = [((taps[0], t), (taps[1], t)) for t in range(self.kernel_width)]
+                one = Pass(pair, words)
+                one.add(self, row, "smlad", range(self.kernel_width))
+                both.append(one)
+            elif any(inside):
+                half = inside.index(True)
+                single.append((row, taps[half], "bt"[half]))
+        for row, tap, half_read in single:
+            self._add_single(both, pair, row, tap, half_read)
+        return both
+
+    def _add_single(self, passes: list[Pass], pair: int, row: int, tap: int, half_read: str) -> None:
+        for one in passes:
+            taps = [half[0] for half in one.words[0]]
+            if tap in taps:
+                one.add(self, row, f"smla{half_read}{'bt'[taps.index(tap)]}", range(self.kernel_width))
+                return
+        width = self.kernel_width
+        words = [((tap, t), (tap, t + 1) if t + 1 < width else (-1, -1)) for t in range(0, width, 2)]
+        one = Pass(pair, words)
+        one.add(self, row, f"smla{half_read}b", range(0, width, 2))
+        one.add(self, row, f"smla{half_read}t", range(1, width, 2))
+        passes.append(one)
+
+
+@dataclass(frozen=True)
+class TapProduct:
+    """sum += column . weight word, by the instruction (SMLAD, or SMLAxy of one half of each)."""
+
+    instruction: str
+    sum: int
+    word: int
+
+
+@dataclass
+class Pass:
+    """Products of one row pair with a set of weight words.
+
+    Attributes:
+        words: low and high half, each a tap (ky, kx).
+        products: by column of the block.
+    """
+
+    pair: int
+    words: list[tuple[tuple[int, int], tuple[int, int]]]
+    products: dict[int, list[TapProduct]] = field(default_factory=dict)
+
+    def add(self, shape: DepthwiseShape, row: int, instruction: str, taps: range) -> None:
+        """Products of a row of outputs with the words of these kernel columns."""
+        for index, tap in enumerate(taps):
+            for column in range(shape.columns):
+                products = self.products.setdefault(column * shape.stride_x + tap, [])
+                products.append(TapProduct(instruction, row * shape.columns + column, index))
+
+
+@dataclass(frozen=True)
+class DepthwiseKernel:
+    """A block function for one core.
+
+    Attributes:
+        dual_issue: ordered for Cortex-M7, else for Cortex-M4.
+        pair_bytes: of the tile, from a row pair to the next.
+        pixel_bytes: of the output, from a pixel to the next.
+    """
+
+    shape: DepthwiseShape
+    dual_issue: bool
+    pair_bytes: int
+    pixel_bytes: int
+
+    @property
+    def symbol(self) -> str:
+        """C name."""
+        s = self.shape
+        core = "m7" if self.dual_issue else "m4"
+        return (
+            f"qmcu_depthwise_{core}_{s.kernel_height}x{s.kernel_width}_s{s.stride_y}x{s.stride_x}_{s.rows}x{s.columns}"
+            f"_{self.pair_bytes}_{self.pixel_bytes}"
+        )
+
+    @property
+    def largest_offset(self) -> int:
+        """Largest offset of a load or store; instructions hold 12 bits."""
+        read = (self.shape.pairs - 1) * self.pair_bytes + 4 * self.shape.columns_read
+        return max(read, self.shape.columns * self.pixel_bytes)
+
+
+def generate_depthwise(kernel: DepthwiseKernel) -> list[str]:
+    """The function's body: instructions and labels, one a line.
+
+    Raises:
+        ValueError: offsets are larger, or weights more, than instructions and registers hold.
+    """
+    if kernel.largest_offset > 4095:
+        raise ValueError(f"{kernel.symbol}: offset {kernel.largest_offset} is beyond the instructions' 4095")
+    return _Generator(kernel).lines()
+
+
+class _Generator:
+    """Registers: r0 the tile, r1 the output (or the weights, where these don't stay in registers), r2 to r5 sums."""
+
+    def __init__(self, kernel: DepthwiseKernel) -> None:
+        self.kernel = kernel
+        self.shape = kernel.shape
+        self.sums = [f"r{2 + i}" for i in range(_SUMS)]
+        others = [f"r{number}" for number in range(6, 13)] + ["lr"]
+        self.resident = self.shape.words <= len(others) - 2
+        held = self.shape.words if self.resident else max(4, *(len(one.words) for one in self.shape.passes))
+        self.weights, self.temporary = others[:held], others[held:]
+        if not self.temporary:
+            raise ValueError(f"{kernel.symbol}: no register is left for the map")
+
+    def lines(self) -> list[str]:
+        """The whole function."""
+        block = self._block()
+        if self.kernel.dual_issue:
+            block = interleave_for_dual_issue(block, ordered_stores=True)
+        return [
+            *self._entry(),
+            "1: @ a channel",
+            *self._start_plane(),
+            ".balign 4",
+            "2: @ a block of outputs",
+            *block,
+            f"cmp r0, {self.temporary[-1]}",
+            "bls.w 2b",
+            *self._end_of_row(),
+            *self._next_plane(),
+            f"add.w sp, sp, #{_FRAME_BYTES}",
+            "pop {r4-r11, pc}",
+        ]
+
+    def _entry(self) -> list[str]:
+        """Saves registers and copies the job to the stack."""
+        names = list(_JOB)
+        registers = ["r1", "r2", "r3", "r4", "r5"]
+        lines = ["push {r4-r11, lr}", f"sub.w sp, sp, #{_FRAME_BYTES}"]
+        for start in range(0, len(names), len(registers)):
+            part = list(zip(names[start : start + len(registers)], registers, strict=False))
+            lines += [f"ldr.w {register}, [r0, #{_JOB[name]}]" for name, register in part]
+            lines += [f"str.w {register}, [sp, #{_FRAME[name]}]" for name, register in part]
+        return lines
+
+    def _start_plane(self) -> list[str]:
+        """Bias, multiplier and weights of a channel; where its blocks start and end."""
+        stream, step = "r6", 4 * self.shape.columns * self.shape.stride_x
+        lines = [
+            f"ldr.w r0, [sp, #{_FRAME['tile']}]",
+            f"ldr.w {stream}, [sp, #{_FRAME['stream']}]",
+            f"ldr.w r1, [sp, #{_FRAME['last']}]",
+            "add.w r1, r1, r0",
+            f"str.w r1, [sp, #{_FRAME['last_block']}]",
+            f"add.w r1, r1, #{step}",
+            f"str.w r1, [sp, #{_FRAME['stop']}]",
+            f"ldr.w r1, [sp, #{_FRAME['output']}]",
+            f"ldr.w {self.sums[0]}, [{stream}]",
+            f"ldr.w {self.sums[1]}, [{stream}, #4]",
+            f"str.w {self.sums[0]}, [sp, #{_FRAME['bias']}]",
+            f"str.w {self.sums[1]}, [sp, #{_FRAME['multiplier']}]",
+        ]
+        if not self.resident:
+            return [*lines, f"str.w r1, [sp, #{_FRAME['next']}]", f"add.w r1, {stream}, #8"]
+        # r6 is itself the first weight: loaded last.
+        loads = [f"ldr.w {register}, [{stream}, #{8 + 4 * i}]" for i, register in enumerate(self.weights)]
+        return lines + loads[::-1]
+
+    def _block(self) -> list[str]:
+        """Sums, requantizes and stores a block. The first sum holds the bias at the start, and again at the end."""
+        lines = self._first_sums()
+        columns = self._columns()
+        started: set[int] = set()
+        loaded_words = -1
+        per_burst = len(self.temporary)
+        index = 0
+        while index < len(columns):
+            part = columns[index : index + per_burst]
+            part = [entry for entry in part if self.resident or entry[0] == part[0][0]]
+            index += len(part)
+            number = part[0][0]
+            if not self.resident and number != loaded_words:
+                lines += self._load_words(number)
+                loaded_words = number
+            for register, (number, column) in zip(self.temporary, part, strict=False):
+                offset = self.shape.passes[number].pair * self.kernel.pair_bytes + 4 * column
+                lines.append(f"ldr.w {register}, [r0, #{offset}]")
+            for register, (number, column) in zip(self.temporary, part, strict=False):
+                lines += self._products(number, column, register, started)
+        return lines + self._finish()
+
+    def _columns(self) -> list[tuple[int, int]]:
+        """(pass, column) in the order of computation; the first one feeds as many sums as possible."""
+        numbers = range(len(self.shape.passes))
+        first = self._first_column()
+        others = [column for column in range(self.shape.columns_read) if column != first]
+        order = [first, *others]
+        if self.resident:
+            pairs = [(number, column) for column in order for number in numbers]
+        else:
+            pairs = [(number, column) for number in numbers for column in order]
+        return [(number, column) for number, column in pairs if column in self.shape.passes[number].products]
+
+    def _first_column(self) -> int:
+        products = self.shape.passes[0].products
+        return max(products, key=lambda column: (len({p.sum for p in products[column] if p.sum}), -column))
+
+    def _first_sums(self) -> list[str]:
+        """Copies of the bias for sums that the first column does not start."""
+        started = {product.sum for product in self.shape.passes[0].products[self._first_column()]}
+        self.copied = set(range(1, _SUMS)) - started
+        return [f"mov.w {self.sums[i]}, {self.sums[0]}" for i in sorted(self.copied)]
+
+    def _products(self, number: int, column: int, register: str, started: set[int]) -> list[str]:
+        base = 0 if not self.resident else sum(len(one.words) for one in self.shape.passes[:number])
+        lines = []
+        # The first sum last: until it starts, its register holds the bias of the others.
+        for product in sorted(self.shape.passes[number].products[column], key=lambda p: (p.sum == 0, p.sum)):
+            target = self.sums[product.sum]
+            fresh = product.sum not in started and product.sum not in self.copied
+            started.add(product.sum)
+            addend = self.sums[0] if fresh else target
+            lines.append(f"{product.instruction} {target}, {register}, {self.weights[base + product.word]}, {addend}")
+        return lines
+
+    def _load_words(self, number: int) -> list[str]:
+        base = sum(len(one.words) for one in self.shape.passes[:number])
+        count = len(self.shape.passes[number].words)
+        return [f"ldr.w {self.weights[i]}, [r1, #{4 * (base + i)}]" for i in range(count)]
+
+    def _finish(self) -> list[str]:
+        """Requantizes and stores the sums, and moves on to the next block."""
+        s = self.shape
+        # Weights that don't stay in registers leave room.
+        multiplier, zero_point = self.temporary[-2:] if self.resident else self.weights[:2]
+        out = "r1" if self.resident else self.weights[2]
+        lines = [f"ldr.w {multiplier}, [sp, #{_FRAME['multiplier']}]", f"ldr.w {zero_point}, [sp, #{_FRAME['zero_point']}]"]
+        if not self.resident:
+            lines.append(f"ldr.w {out}, [sp, #{_FRAME['next']}]")
+        if s.rows == 2 and not self.resident:
+            second = self.weights[3]
+            lines.append(f"ldr.w {second}, [sp, #{_FRAME['second_row']}]")
+        lines += [f"smmlar {r}, {r}, {multiplier}, {zero_point}" for r in self.sums]
+        if s.rows == 2 and self.resident:
+            second = multiplier
+            lines.append(f"ldr.w {second}, [sp, #{_FRAME['second_row']}]")
+        lines += [f"usat {r}, #8, {r}" for r in self.sums]
+        if s.rows == 2:
+            # The second row first: where the map has none, it has the address of the first one.
+            lines.append(f"add.w {second}, {second}, {out}")
+            lines += [f"strb.w {self.sums[2 + c]}, [{second}, #{c * self.kernel.pixel_bytes}]" for c in range(2)]
+        lines += [f"strb.w {self.sums[c]}, [{out}, #{c * self.kernel.pixel_bytes}]" for c in range(s.columns)]
+        lines.append(f"add.w {out}, {out}, #{s.columns * self.kernel.pixel_bytes}")
+        if not self.resident:
+            lines.append(f"str.w {out}, [sp, #{_FRAME['next']}]")
+        return [
+            *lines,
+            f"add.w r0, r0, #{4 * s.columns * s.stride_x}",
+            f"ldr.w {self.temporary[-1]}, [sp, #{_FRAME['last_block']}]",
+            f"ldr.w {self.sums[0]}, [sp, #{_FRAME['bias']}]",
+        ]
+
+    def _end_of_row(self) -> list[str]:
+        """A last block that is not whole is moved back, so that some outputs are computed twice."""
+        a, b = self.sums[1], self.sums[2]
+        out = "r1" if self.resident else self.weights[0]
+        lines = [f"ldr.w {a}, [sp, #{_FRAME['stop']}]", f"cmp r0, {a}", "beq.n 3f",
+                 f"ldr.w r0, [sp, #{_FRAME['last_block']}]", f"ldr.w {b}, [sp, #{_FRAME['step_back']}]"]
+        if not self.resident:
+            lines.append(f"ldr.w {out}, [sp, #{_FRAME['next']}]")
+        lines.append(f"sub.w {out}, {out}, {b}")
+        if not self.resident:
+            lines.append(f"str.w {out}, [sp, #{_FRAME['next']}]")
+        return [*lines, "b.w 2b", "3:"]
+
+    def _next_plane(self) -> list[str]:
+        lines = []
+        for name, change in (("tile", "r2"), ("output", "#1"), ("stream", f"#{4 * (2 + self.shape.words)}")):
+            if name == "tile":
+                lines.append(f"ldr.w r2, [sp, #{_FRAME['plane_bytes']}]")
+            lines += [f"ldr.w r0, [sp, #{_FRAME[name]}]", f"add.w r0, r0, {change}", f"str.w r0, [sp, #{_FRAME[name]}]"]
+        return [
+            *lines,
+            f"ldr.w r0, [sp, #{_FRAME['planes']}]",
+            "subs.w r0, r0, #1",
+            f"str.w r0, [sp, #{_FRAME['planes']}]",
+            "bne.w 1b",
+        ]
+
+
+def c_products(shape: DepthwiseShape) -> list[str]:
+    """The sums of a block as C statements over `tile`, `weights` and `sum` (templates/depthwise_block.c.j2)."""
+    lines = []
+    base = 0
+    for one in shape.passes:
+        for column, products in sorted(one.products.items()):
+            for product in products:
+                target = f"sum[{product.sum}]"
+                lines.append(
+                    f"{target} = dsp_{product.instruction}(tile[{one.pair} * pair + {column}], "
+                    f"weights[{base + product.word}], {target});"
+                )
+        base += len(one.words)
+    return lines

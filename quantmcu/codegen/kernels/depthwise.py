@@ -1,0 +1,170 @@
+"""Depthwise convolutions by functions in assembly that are generated for the kernel's size, the map's width and the core."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from quantmcu.codegen.assembly.depthwise import DepthwiseKernel, DepthwiseShape, c_products, generate_depthwise
+from quantmcu.codegen.common import cycles_on, needs_dsp, requantize_fields
+from quantmcu.codegen.kernel import (
+    Call,
+    Constant,
+    FieldValue,
+    Input,
+    Kernel,
+    LoweredStep,
+    Output,
+    Reference,
+    Scratch,
+    StepContext,
+)
+from quantmcu.codegen.kernels.convolution import channel_constants, convolution_of, macs, only_8_bits
+from quantmcu.codegen.registry import register
+from quantmcu.codegen.templates import environment
+from quantmcu.program.steps import Convolution
+
+_PLANES = 4  # channels in the tile at once
+_LARGEST_KERNEL = 7  # weights of a kernel row stay in registers
+_LARGEST_SHIFT = 8  # weights are half-words
+# The tile holds more row pairs than a step reads where that costs little memory: pairs are then moved less often.
+_ENOUGH_SCRATCH = 2048
+
+
+@register
+class DepthwiseGenerated(Kernel):
+    """Four channels at a time in a tile of row pairs, blocks of four outputs, two taps an instruction."""
+
+    name = "depthwise_generated"
+    step_type = Convolution
+
+    def unsupported(self, context: StepContext) -> str | None:
+        """Kernels up to 7 wide, strides 1 and 2, one output channel a group."""
+        step = convolution_of(context)
+        if not step.is_depthwise or step.weight.shape[0] != step.groups:
+            return "depthwise convolutions with one output channel for each input channel only"
+        if not all(2 <= size <= _LARGEST_KERNEL for size in step.kernel):
+            return f"kernels from 2x2 to {_LARGEST_KERNEL}x{_LARGEST_KERNEL} only, not {step.kernel[0]}x{step.kernel[1]}"
+        if any(stride not in (1, 2) for stride in step.strides):
+            return f"strides 1 and 2 only, not {step.strides}"
+        if step.dilations != (1, 1):
+            return "no dilation"
+        if any(pad >= size for pad, size in zip(step.pads, (*step.kernel, *step.kernel), strict=True)):
+            return "padding less than the kernel only"
+        least, greatest = step.accumulator_bounds(context.inputs[0].highest_code)
+        if step.requantize.saturates(int(max(-least.min(), greatest.max()))) or step.requantize.shift > _LARGEST_SHIFT:
+            return "sums that saturate"
+        if context.output.shape[2] < 2:
+            return "at least 2 outputs in a row"
+        if _kernel(context).largest_offset > 4095:
+            return "rows or pixels too long for the offsets of instructions"
+        return only_8_bits(context) or needs_dsp(context)
+
+    def scratch_bytes(self, context: StepContext) -> int:
+        """The tile, and the weight words of four channels."""
+        return _PLANES * (_tile_pairs(context) * _tile_columns(context) + 2 + _shape(context).words) * 4
+
+    def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
+        """The rows that a step overwrites are in the tile before; so rows must stay where they are."""
+        return (0,) if context.inputs[0].shape == context.output.shape else ()
+
+    def cycles(self, context: StepContext) -> float:
+        """Fitted on emulator measurements."""
+        outputs = context.output.elements
+        return cycles_on(context.core, m4=1.6 * macs(context) + 6 * outputs, m7=1.1 * macs(context) + 4 * outputs)
+
+    def lower(self, context: StepContext) -> LoweredStep:
+        """One call."""
+        step = convolution_of(context)
+        kernel = _kernel(context)
+        shape = kernel.shape
+        bias, multiplier = channel_constants(context)
+        shifted = (np.asarray(bias.data, np.int64) << step.requantize.shift).astype(np.int32)
+        weight = shape.weight_stream(step.weight[..., 0])
+        call = Call(kernel.symbol, "qmcu_depthwise_params", _fields(context), (Input(), Output(), Scratch()))
+        return LoweredStep(
+            (call,),
+            (
+                Constant("weight", weight, comment="[channel][word][low, high]: weights in the order of their use"),
+                Constant("bias", shifted),
+                multiplier,
+            ),
+            headers=("depthwise.h", f"{kernel.symbol}.h"),
+            sources=("depthwise.c",),
+            generated=_generated_files(kernel),
+        )
+
+
+def _shape(context: StepContext) -> DepthwiseShape:
+    """Blocks of 2 x 2 outputs where rows advance by one, or are too short for 1 x 4."""
+    step = convolution_of(context)
+    rows = 1 if step.strides[0] == 2 and context.output.shape[2] >= 4 else 2
+    return DepthwiseShape(*step.kernel, *step.strides, rows)
+
+
+def _kernel(context: StepContext) -> DepthwiseKernel:
+    return DepthwiseKernel(
+        shape=_shape(context),
+        dual_issue=context.core.name == "cortex-m7",
+        pair_bytes=4 * _tile_columns(context),
+        pixel_bytes=context.output.shape[-1],
+    )
+
+
+def _tile_columns(context: StepContext) -> int:
+    """Columns that the map, the padding to its left and the last outputs reach."""
+    step = convolution_of(context)
+    read = (context.output.shape[2] - 1) * step.strides[1] + step.kernel[1]
+    return max(read, step.pads[1] + context.inputs[0].shape[2])
+
+
+def _tile_pairs(context: StepContext) -> int:
+    """As many row pairs as fit 2 KiB, or a 32nd of a large map; those of one step at least, those of all at most."""
+    shape = _shape(context)
+    steps = -(-context.output.shape[1] // shape.rows)
+    allowed = max(_ENOUGH_SCRATCH, context.inputs[0].nbytes // 32) // (_PLANES * _tile_columns(context) * 4)
+    return min(max(shape.pairs, allowed), shape.pairs + (steps - 1) * shape.pairs_per_step)
+
+
+def _fields(context: StepContext) -> dict[str, FieldValue]:
+    """Fields of qmcu_depthwise_params."""
+    step, shape = convolution_of(context), _shape(context)
+    _, input_height, input_width, channels = context.inputs[0].shape
+    return {
+        "input_height": input_height,
+        "input_width": input_width,
+        "channels": channels,
+        "output_height": context.output.shape[1],
+        "output_width": context.output.shape[2],
+        "pad_top": step.pads[0],
+        "pad_left": step.pads[1],
+        "stride_x": step.strides[1],
+        "rows": shape.rows,
+        "columns": shape.columns,
+        "pairs": shape.pairs,
+        "pairs_per_step": shape.pairs_per_step,
+        "tile_columns": _tile_columns(context),
+        "tile_pairs": _tile_pairs(context),
+        "words": shape.words,
+        "weight": Reference("weight"),
+        "bias": Reference("bias"),
+        "multiplier": Reference("multiplier"),
+        "input_zero_point": step.input_zero_point,
+        **requantize_fields(step.requantize),
+    }
+
+
+@cache
+def _generated_files(kernel: DepthwiseKernel) -> dict[str, str]:
+    arguments = {
+        "kernel": kernel,
+        "shape": kernel.shape,
+        "core": "Cortex-M7" if kernel.dual_issue else "Cortex-M4",
+        "lines": generate_depthwise(kernel),
+        "statements": c_products(kernel.shape),
+    }
+    return {
+        f"{kernel.symbol}.{suffix}": environment().get_template(f"depthwise_block.{suffix}.j2").render(arguments)
+        for suffix in ("c", "h")
+    }
