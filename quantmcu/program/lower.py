@@ -178,6 +178,7 @@ class _Lowering:
         _check_accumulator(codes, bias, source.highest_code)
         low, high = _clamp_codes(output.qparams, op.activation)
         requantize = _requantize(scales / output.qparams.scale, output.qparams.zero_point, low, high)
+        _check_saturation(codes, bias, source.highest_code, scales / output.qparams.scale, requantize)
         self.steps.append(
             steps.Convolution(
                 name=op.name,
@@ -453,12 +454,30 @@ def _linear_form(
         raise ArithmeticProblem(str(error)) from error
 
 
-def _check_accumulator(codes: np.ndarray, bias: np.ndarray, highest_code: int) -> None:
-    """Proves that no input makes an accumulator leave 32 bits, whatever the order of the additions."""
+def _accumulator_reach(codes: np.ndarray, bias: np.ndarray, highest_code: int) -> np.ndarray:
+    """Largest magnitude of each channel's accumulator over all inputs, whatever the order of the additions."""
     weight = codes.reshape(codes.shape[0], -1).astype(np.int64)
-    reach = np.abs(bias) + highest_code * np.maximum(
-        np.maximum(weight, 0).sum(axis=1), -np.minimum(weight, 0).sum(axis=1)
-    )
+    positive, negative = np.maximum(weight, 0).sum(axis=1), -np.minimum(weight, 0).sum(axis=1)
+    reach: np.ndarray = np.abs(bias) + highest_code * np.maximum(positive, negative)
+    return reach
+
+
+def _check_saturation(
+    codes: np.ndarray, bias: np.ndarray, highest_code: int, ratios: np.ndarray, requantize: Requantize
+) -> None:
+    """Proves that an accumulator which saturates before the left shift would be clamped anyway."""
+    limit = 2.0 ** (31 - requantize.shift)
+    reach = _accumulator_reach(codes, bias, highest_code)
+    wrong = np.flatnonzero((reach >= limit) & (np.abs(ratios) * limit < requantize.high - requantize.low + 1))
+    if wrong.size:
+        raise ArithmeticProblem(
+            f"output channel {wrong[0]} has a scale far below that of others, and its accumulator reaches {reach[wrong[0]]:.0f}"
+        )
+
+
+def _check_accumulator(codes: np.ndarray, bias: np.ndarray, highest_code: int) -> None:
+    """Proves that no input makes an accumulator leave 32 bits."""
+    reach = _accumulator_reach(codes, bias, highest_code)
     worst = int(np.argmax(reach))
     if reach[worst] >= 2**31:
         raise ArithmeticProblem(f"the accumulator of output channel {worst} can reach {reach[worst]:.0f}, beyond 2^31 - 1")
