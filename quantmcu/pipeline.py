@@ -10,17 +10,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
 
 from quantmcu.build import build_project, write_project
 from quantmcu.codegen.emit import EmittedModel, emit_model
 from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.select import AnySelection, memory_timeline, select_kernels
-from quantmcu.data import Dataset, InputSpec, input_specs, load_preprocess, open_dataset
-from quantmcu.data.open import Source
+from quantmcu.data import (
+    Dataset,
+    InputSpec,
+    Preprocess,
+    Source,
+    input_specs,
+    load_preprocess,
+    open_dataset,
+    write_preprocess_file,
+)
 from quantmcu.errors import ToolError, UsageError
 from quantmcu.export import export_onnx
-from quantmcu.frontend import load_onnx
+from quantmcu.frontend import load_onnx, read_network
 from quantmcu.ir import Graph
 from quantmcu.ir.verify import verify
 from quantmcu.memory.budget import Budget, budget_of, flash_error, ram_error
@@ -32,7 +41,8 @@ from quantmcu.program.lower import lower
 from quantmcu.program.program import Program
 from quantmcu.program.serialize import save_program
 from quantmcu.progress import Progress, SilentProgress, StageClock
-from quantmcu.quant import calibrate, quantize
+from quantmcu.quant import calibrate, fold_input_affine, quantize
+from quantmcu.report import write_report
 from quantmcu.result_data import describe
 from quantmcu.results import FILE, Result
 from quantmcu.targets import Board, load_board
@@ -97,11 +107,15 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     _check_replaceable(out)
 
     with clock.stage("import"):
-        graph = simplify(load_onnx(request.model))
+        model = read_network(request.model)
+        graph = simplify(load_onnx(model))
     with clock.stage("calibrate"):
-        dataset = _calibration_data(request, graph)
+        specs = input_specs(graph)
+        preprocess = None if request.preprocess is None else load_preprocess(request.preprocess, specs[0])
+        dataset = _calibration_data(request, specs, preprocess)
         if dataset.warning:
             clock.note(dataset.warning)
+        graph, input_format = _raw_pixels(graph, dataset, preprocess)
         calibration = calibrate(graph, dataset, limit=request.calibration_limit, progress=clock.advance)
     with clock.stage("quantize"):
         quantized = quantize(graph, calibration)
@@ -120,22 +134,26 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     with _replacing(out) as folder:
         with clock.stage("write"):
             write_project(folder, board, emitted.files, name=program.name)
-            shutil.copyfile(request.model, folder / "float.onnx")
+            onnx.save(model, str(folder / "float.onnx"))
             onnx.save(export_onnx(quantized, qdq=True), str(folder / "quantized.onnx"))
             save_program(program, folder / "program.npz")
+            if preprocess is not None:
+                write_preprocess_file(preprocess, folder / "preprocess.toml")
         built = None
         if request.build:
             with clock.stage("build"):
                 built = build_project(folder, board, toolchain=request.toolchain)
         digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
-        result = Result(folder, describe(request.model.name, digest, board, budget, network, dataset, clock, built))
+        result = Result(folder, describe(request.model.name, digest, board, budget, network, dataset, input_format, clock, built))
         result.save()
+        write_report(result)
     return Result.load(out)
 
 
-def _calibration_data(request: CompileRequest, graph: Graph) -> Dataset:
+def _calibration_data(
+    request: CompileRequest, specs: tuple[InputSpec, ...], preprocess: Preprocess | None
+) -> Dataset:
     """The calibration set; there is no default."""
-    specs: tuple[InputSpec, ...] = input_specs(graph)
     if request.calibration is None:
         shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in specs)
         raise UsageError(
@@ -145,8 +163,20 @@ def _calibration_data(request: CompileRequest, graph: Graph) -> Dataset:
             "give --calib with an .npz (x), an .npy or a folder of images (about 100 samples); "
             "`--calib random` compiles without any, for trying sizes and speed only",
         )
-    preprocess = None if request.preprocess is None else load_preprocess(request.preprocess, specs[0])
     return open_dataset(request.calibration, specs, preprocess)
+
+
+def _raw_pixels(graph: Graph, dataset: Dataset, preprocess: Preprocess | None) -> tuple[Graph, str]:
+    """The graph for raw camera bytes where its preprocessing is one scale and a whole zero point; what the input takes."""
+    if preprocess is None or not dataset.is_pixels or len(graph.inputs) != 1:
+        return graph, "codes: round(real value / scale) + zero point"
+    affine = preprocess.affine(graph.tensor(graph.inputs[0]).shape[-1])
+    folded = fold_input_affine(graph, affine)
+    if isinstance(folded, str):
+        return graph, f"codes of the preprocessed image; raw pixels are not possible: {folded}"
+    if not np.allclose(folded.affine.offset, affine.offset, rtol=0, atol=1e-6 * float(affine.scale.max())):
+        return graph, "codes of the preprocessed image; raw pixels are not possible: no whole code stands for 0"
+    return folded.graph, "raw pixels 0 .. 255"
 
 
 def _plan(

@@ -6,7 +6,7 @@ from quantmcu.data.images import ImageFolder
 from quantmcu.data.inputs import ImageGeometry, InputSpec, input_specs, original_shape
 from quantmcu.data.open import SOURCES, Source, open_dataset
 from quantmcu.data.preprocess import ChannelAffine, Preprocess
-from quantmcu.data.preprocess_file import read_preprocess_file
+from quantmcu.data.preprocess_file import read_preprocess_file, write_preprocess_file
 from quantmcu.data.presets import PRESET_DESCRIPTIONS, load_preprocess
 from quantmcu.data.random_inputs import RandomDataset
 
@@ -28,4 +28,5 @@ __all__ = [
     "open_dataset",
     "original_shape",
     "read_preprocess_file",
+    "write_preprocess_file",
 ]

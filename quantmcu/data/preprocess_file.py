@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import tomllib
 from collections.abc import Callable
@@ -107,3 +108,19 @@ _CHECKS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "std": (_per_channel(_positive), "a positive number, or a list of one a channel"),
     "labels": (_labels, "a list of different names"),
 }
+
+
+def write_preprocess_file(preprocess: Preprocess, path: Path) -> None:
+    """Writes a file that `read_preprocess_file` reads as `preprocess`.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    values = {key: getattr(preprocess, key) for key in _CHECKS}
+    lines = [f"{key} = {_toml(value)}\n" for key, value in values.items() if value is not None]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def _toml(value: object) -> str:
+    """A number, text or list in TOML; JSON writes these the same way."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,221 @@
+"""The commands of QuantMCU as functions; `import quantmcu` offers them all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+
+from quantmcu.build import flash_project
+from quantmcu.build.doctor import Check, diagnose
+from quantmcu.data import Source
+from quantmcu.demonstration import DemoImage, run_demo
+from quantmcu.frontend import OperatorSupport, load_onnx, read_network, supported_operators
+from quantmcu.inspection import Inspection, inspect_model
+from quantmcu.ir import Graph
+from quantmcu.measurement import measure_result
+from quantmcu.pipeline import CALIBRATION_LIMIT, CompileRequest, compile_model
+from quantmcu.progress import Progress, SilentProgress
+from quantmcu.results import Result
+from quantmcu.targets import Board, list_boards
+from quantmcu.validation import REFERENCE_LIMIT, SampleOutcome, validate_result
+
+Folder = Result | Path | str
+"""A result, or the folder of one."""
+
+
+def load(model: Path | str) -> Graph:
+    """The network in an ONNX file (or .tflite, .keras with the extra `tensorflow`), as the compiler sees it.
+
+    Raises:
+        UsageError: the file is missing or no model.
+        QuantMCUError: parts of it are unsupported; all of them are named.
+    """
+    return load_onnx(read_network(Path(model)))
+
+
+def inspect(model: Path | str | onnx.ModelProto) -> Inspection:
+    """Operators, shapes, MACs and memory by layer, and what is unsupported.
+
+    Raises:
+        UsageError: the file is missing or no model.
+        QuantMCUError: its structure is broken.
+    """
+    return inspect_model(model if isinstance(model, onnx.ModelProto) else Path(model))
+
+
+def compile(
+    model: Path | str,
+    board: Board | str,
+    *,
+    calibration: Source | None,
+    out: Path | str | None = None,
+    preprocess: Path | str | None = None,
+    calibration_limit: int = CALIBRATION_LIMIT,
+    ram: int | None = None,
+    flash_size: int | None = None,
+    build: bool = True,
+    toolchain: str = "auto",
+    progress: Progress | None = None,
+) -> Result:
+    """Compiles a model into a folder with PlatformIO project, firmware.elf, quantized.onnx, result.json, report.html.
+
+    Args:
+        model: an ONNX file (or .tflite, .keras with the extra `tensorflow`).
+        board: id of a board, a manifest (.json), or a Board.
+        calibration: .npz (`x`), .npy, folder of images, arrays, or "random", which is for trying sizes and speed only.
+        out: the folder to write; None: `<model>-<board>` in the current folder.
+        preprocess: for images: name of a preset, or a TOML file.
+        calibration_limit: at most so many samples are read.
+        ram, flash_size: budgets in bytes in place of the board's.
+        build: False writes the C project only, and lets it exceed the board's memory.
+        toolchain: "auto", "gcc", "zig", "registry" (PlatformIO's), or a path.
+        progress: told of the stages.
+
+    Raises:
+        QuantMCUError: the model can't be compiled, or does not fit.
+        UsageError: the request is wrong.
+        ToolError: the compiler or PlatformIO failed.
+    """
+    request = CompileRequest(
+        model=Path(model),
+        board=board,
+        calibration=calibration,
+        out=None if out is None else Path(out),
+        preprocess=preprocess,
+        ram=ram,
+        flash=flash_size,
+        calibration_limit=calibration_limit,
+        build=build,
+        toolchain=toolchain,
+    )
+    return compile_model(request, progress)
+
+
+def measure(
+    folder: Folder,
+    *,
+    on: str = "emulator",
+    port: str | None = None,
+    runs: int = 10,
+    profile: bool = True,
+    progress: Progress | None = None,
+) -> Result:
+    """Times the very firmware.elf and adds `latency` with its conditions to the result.
+
+    Args:
+        folder: what `compile` returned, or its folder.
+        on: "emulator" (estimates the core's cycles) or "device".
+        port: serial port; None: the board is found by its USB identity.
+        runs: how many; the first is kept apart.
+        profile: also by step.
+        progress: told of the stages.
+
+    Raises:
+        UsageError: nothing is built there.
+        ToolError: no board, other firmware, a fault with its cause.
+    """
+    return measure_result(_result(folder), on=on, port=port, runs=runs, profile=profile, progress=progress)
+
+
+def validate(
+    folder: Folder,
+    *,
+    data: Source,
+    on: str = "host",
+    port: str | None = None,
+    preprocess: Path | str | None = None,
+    limit: int | None = None,
+    reference_limit: int = REFERENCE_LIMIT,
+    progress: Progress | None = None,
+    on_sample: Callable[[SampleOutcome], None] = lambda outcome: None,
+) -> Result:
+    """Runs data through the network: bit-exact against the reference, and accuracy against the float model.
+
+    Args:
+        folder: what `compile` returned, or its folder.
+        data: .npz (`x`, optional `y`), .npy, folder of images, folder with one sub-folder a class, "random", arrays.
+        on: "host", "emulator", "qemu", "device" or "reference".
+        port: serial port; None: the board is found by its USB identity.
+        preprocess: for images; None: as at the compilation.
+        limit: at most so many samples, spread over the set.
+        reference_limit: at most so many of them are compared with the reference.
+        progress: told of each sample.
+        on_sample: gets the outputs for each sample.
+
+    Raises:
+        UsageError: the data does not fit the network.
+        ToolError: what runs the network did not do its part.
+        QuantMCUError: an output differs from the reference; says which byte of which sample.
+    """
+    return validate_result(
+        _result(folder),
+        data=data,
+        on=on,
+        port=port,
+        preprocess=preprocess,
+        limit=limit,
+        reference_limit=reference_limit,
+        progress=progress,
+        on_sample=on_sample,
+    )
+
+
+def flash(
+    folder: Folder, *, protocol: str | None = None, port: str | None = None, progress: Progress | None = None
+) -> None:
+    """Uploads firmware.elf of a result to its board with PlatformIO.
+
+    Args:
+        folder: what `compile` returned, or its folder.
+        protocol: one of the board's upload protocols; None: its default.
+        port: serial port or disk, for the protocols that use one.
+        progress: told what happens.
+
+    Raises:
+        UsageError: nothing is built there, or the board has no such protocol.
+        ToolError: no board, no upload tool, verification failed.
+    """
+    result = _result(folder)
+    flash_project(result.folder, result.board, protocol=protocol, port=port, progress=progress)
+
+
+def boards() -> list[Board]:
+    """All boards that QuantMCU ships."""
+    return list_boards()
+
+
+def ops() -> list[OperatorSupport]:
+    """The ONNX operators that can be compiled, with their limits."""
+    return supported_operators()
+
+
+def doctor() -> list[Check]:
+    """What QuantMCU uses on this machine, what is missing, and what to do about it."""
+    return diagnose()
+
+
+def demo(
+    out: Path | str = "quantmcu-demo",
+    *,
+    toolchain: str = "auto",
+    progress: Progress | None = None,
+    on_image: Callable[[DemoImage], None] = lambda image: None,
+) -> Result:
+    """Compiles the trained network that QuantMCU ships, and runs its firmware in the emulator on real photographs.
+
+    Args:
+        out: folder of the result.
+        toolchain: as of `compile`.
+        progress: told of the stages.
+        on_image: gets what was recognised in each photograph.
+
+    Raises:
+        ToolError: no compiler.
+    """
+    return run_demo(Path(out), toolchain=toolchain, progress=progress or SilentProgress(), on_image=on_image)
+
+
+def _result(folder: Folder) -> Result:
+    return folder if isinstance(folder, Result) else Result.load(folder)

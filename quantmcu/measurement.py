@@ -1,0 +1,158 @@
+"""Measures a compiled network: cycles of the exact firmware, in the emulator or on a board."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import quantmcu
+from quantmcu.device import Profile, RunTimes
+from quantmcu.errors import ToolError, UsageError
+from quantmcu.progress import Progress, SilentProgress
+from quantmcu.report import write_report
+from quantmcu.results import Result
+from quantmcu.runner import Codes, TensorInfo, code_dtype
+from quantmcu.runners import open_session
+from quantmcu.targets import Board
+
+MEASURED_ON = ("emulator", "device", "qemu")
+_INPUT = "random codes (seed 0)"
+
+
+def measure_result(
+    result: Result,
+    *,
+    on: str = "emulator",
+    port: str | None = None,
+    runs: int = 10,
+    profile: bool = True,
+    progress: Progress | None = None,
+) -> Result:
+    """Times the firmware and adds `latency` and the stack's mark to result.json; draws report.html anew.
+
+    Args:
+        result: a built network.
+        on: "emulator" (an estimate of the core's cycles), "device", or "qemu" (which can't time, and says so).
+        port: serial port of the board.
+        runs: how many; the first is kept apart, since it finds cold caches.
+        profile: also time each step.
+        progress: told of the stages.
+
+    Raises:
+        UsageError: nothing is built, or a wrong argument.
+        ToolError: no board, other firmware on it, no cycle counter, or a fault with its cause.
+    """
+    if runs < 1:
+        raise UsageError("the number of runs must be at least 1", "--runs", f"got {runs}")
+    progress = progress or SilentProgress()
+    progress.stage(f"start the {on}")
+    with open_session(result, on, port) as session:
+        inputs = [random_codes(tensor) for tensor in session.identify().inputs]
+        progress.stage(f"time {runs} runs")
+        times = session.run(runs, inputs)
+        layers: Profile | None = None
+        if profile:
+            progress.stage(f"time each step in {runs} runs")
+            layers = session.profile(runs, inputs)
+        marks = session.marks()
+        clock_hz, runner = session.identify().clock_hz, session.info.runner
+        if session.earlier_fault is not None:
+            progress.note(f"the device had recorded a fault before: {session.earlier_fault.describe()}")
+    if times.median <= 0:
+        why = f"{times.median:g} cycles for one inference"
+        raise ToolError("the cycle counter does not count", runner, why, "measure in the emulator or on another board")
+    result.data["latency"] = _latency(result, times, layers, on, runner, clock_hz)
+    result.data["memory"]["stack_used_bytes"] = marks.stack_used if marks.stack_size else None
+    result.save()
+    write_report(result)
+    return result
+
+
+def random_codes(tensor: TensorInfo) -> Codes:
+    """Any input that the network accepts, the same one every time."""
+    generator = np.random.default_rng(0)
+    return generator.integers(0, 2 ** min(tensor.bits, 8), tensor.shape).astype(code_dtype(tensor.bits))
+
+
+def _latency(
+    result: Result, times: RunTimes, profile: Profile | None, on: str, runner: str, clock_hz: int
+) -> dict[str, Any]:
+    board = result.board
+    estimated = on != "device"
+    band = board.cycle_model.get("band_percent") if estimated else None
+    cycles = round(times.median)
+    milliseconds = cycles / clock_hz * 1e3
+    return {
+        "source": "emulator" if estimated else "device",
+        "conditions": _conditions(result, board, runner, clock_hz, estimated=estimated),
+        "cycles": cycles,
+        "ms": milliseconds,
+        # an estimate that is x % off the truth stands for estimate / (1 + x / 100)
+        "band_ms": None if band is None else sorted(milliseconds / (1 + percent / 100) for percent in band),
+        "runs": len(times.cycles),
+        "first_cycles": times.first,
+        "min_cycles": times.minimum,
+        "median_cycles": cycles,
+        "max_cycles": times.maximum,
+        "overhead_cycles": times.overhead_cycles,
+        "by_layer": [] if profile is None else _by_layer(result, profile),
+    }
+
+
+def _by_layer(result: Result, profile: Profile) -> list[dict[str, Any]]:
+    known = {step["name"]: step for step in result.data["steps"]}
+    rows = []
+    for name, times in zip(profile.names, profile.steps, strict=True):
+        step = known.get(name, {"kernel": "?", "macs": 0})
+        cycles = round(times.median)
+        per_mac = round(cycles / step["macs"], 4) if step["macs"] else None
+        rows.append(
+            {"name": name, "kernel": step["kernel"], "macs": step["macs"], "cycles": cycles, "cycles_per_mac": per_mac}
+        )
+    return rows
+
+
+def _conditions(result: Result, board: Board, runner: str, clock_hz: int, *, estimated: bool) -> dict[str, Any]:
+    model = board.cycle_model if estimated else {}
+    return {
+        "runner": runner,
+        "board": board.name,
+        "core": board.core,
+        "clock_hz": clock_hz,
+        "icache_bytes": board.caches.icache_bytes,
+        "dcache_bytes": board.caches.dcache_bytes,
+        "flash_wait_states": board.clock.get("flash_wait_states"),
+        "memory_effects_modelled": not estimated,
+        "cycle_model": model.get("model"),
+        "band_percent": model.get("band_percent"),
+        "note": model.get("note", ""),
+        "compiler": result.data["compile"]["compiler"],
+        "flags": result.data["compile"]["flags"],
+        "quantmcu": quantmcu.__version__,
+        "commit": source_commit(),
+        "input": _INPUT,
+    }
+
+
+def source_commit() -> str | None:
+    """Git commit of QuantMCU's own source, with a `+` when files were changed; None outside a checkout."""
+    root = Path(quantmcu.__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "--short=12", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}+" if changed else commit
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+
+__all__ = ["MEASURED_ON", "measure_result", "random_codes", "source_commit"]

@@ -1,0 +1,180 @@
+"""Geometry of the page's charts: the template only draws what is computed here. Coordinates are SVG user units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+WIDTH, HEIGHT = 800, 220
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A row of the table of layers.
+
+    Attributes:
+        bits: of inputs, weights and output.
+        cycles: measured; predicted by the kernel's cost model where nothing was measured; None where unknown.
+        share: of all cycles, 0 to 1.
+        macs_share: of all MACs, 0 to 1.
+    """
+
+    name: str
+    operator: str
+    kernel: str
+    shape: list[int]
+    bits: str
+    macs: int
+    cycles: int | None
+    cycles_per_mac: float | None
+    share: float
+    macs_share: float
+
+
+def layers(result: dict[str, Any]) -> list[Layer]:
+    """One row a step."""
+    latency = result.get("latency") or {"by_layer": []}
+    measured = {row["name"]: row["cycles"] for row in latency["by_layer"]}
+    steps = result["steps"]
+    cycles = [measured.get(step["name"]) for step in steps] if measured else [None] * len(steps)
+    total = sum(value or 0 for value in cycles) or 1
+    macs = sum(step["macs"] for step in steps) or 1
+    return [
+        Layer(
+            step["name"],
+            step["operator"],
+            step["kernel"],
+            step["shape"],
+            _bits(step),
+            step["macs"],
+            value,
+            value / step["macs"] if value and step["macs"] else None,
+            (value or 0) / total,
+            step["macs"] / macs,
+        )
+        for step, value in zip(steps, cycles, strict=True)
+    ]
+
+
+def _bits(step: dict[str, Any]) -> str:
+    """`8·w4→8`: input, weights, output."""
+    inputs = "+".join(str(bits) for bits in step["input_bits"])
+    weights = f"·w{step['weight_bits']}" if step["weight_bits"] else ""
+    return f"{inputs}{weights}→{step['output_bits']}"
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Live bytes by step.
+
+    Attributes:
+        outline: SVG path of the area below the steps.
+        bars: x, width, name and bytes of each step, for pointing at.
+        peak: index of the highest step.
+        peak_x: middle of it.
+        ticks: y and bytes of the grid lines.
+    """
+
+    outline: str
+    bars: list[tuple[float, float, str, int]]
+    peak: int
+    peak_x: float
+    peak_bytes: int
+    ticks: list[tuple[float, int]]
+
+
+def timeline(memory: dict[str, Any]) -> Timeline:
+    """The chart of live bytes; the top edge is a little above the peak."""
+    steps = memory["timeline"]
+    values = [step["live_bytes"] for step in steps]
+    most = max(values, default=0) or 1
+    top = most * 1.08
+    width = WIDTH / max(1, len(values))
+    heights = [HEIGHT * (1 - value / top) for value in values]
+    path = f"M0 {HEIGHT}" + "".join(
+        f"L{index * width:.1f} {y:.1f}H{(index + 1) * width:.1f}" for index, y in enumerate(heights)
+    )
+    peak = values.index(most) if values else 0
+    unit = _tick_unit(most)
+    ticks = [(HEIGHT * (1 - value / top), value) for value in range(0, int(top) + 1, unit)]
+    bars = [(index * width, width, step["step"], step["live_bytes"]) for index, step in enumerate(steps)]
+    return Timeline(f"{path}V{HEIGHT}Z", bars, peak, (peak + 0.5) * width, most, ticks)
+
+
+def _tick_unit(most: int) -> int:
+    """A power of two that gives three to six grid lines."""
+    unit = 1
+    while most / unit > 5:
+        unit *= 2
+    return unit
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a bar: x and width in percent."""
+
+    label: str
+    nbytes: int
+    x: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A stacked bar, `capacity` wide."""
+
+    label: str
+    nbytes: int
+    capacity: int
+    parts: list[Part]
+
+
+def regions(memory: dict[str, Any]) -> list[Bar]:
+    """Use of each RAM region that arenas may lie in."""
+    capacities = memory.get("arena_capacity_by_region", {})
+    used = memory.get("arena_by_region", {})
+    return [_bar(name, capacity, [("arena", used.get(name, 0))]) for name, capacity in capacities.items()]
+
+
+def flash_parts(result: dict[str, Any]) -> Bar:
+    """Flash by part."""
+    memory = result["memory"]
+    capacity = result["board"]["flash_bytes"]
+    if memory["flash_total_bytes"] is None:
+        return _bar("flash", capacity, [("weights", memory["weights_bytes"])])
+    network = memory["network_code_bytes"]
+    constants = memory["constants_bytes"] - memory["weights_bytes"]
+    rest = memory["flash_total_bytes"] - memory["constants_bytes"] - memory["code_bytes"]
+    parts = [
+        ("weights", memory["weights_bytes"]),
+        ("network code", network),
+        ("harness, start-up, libraries", memory["code_bytes"] - network),
+        ("other constants", constants),
+        ("initialised variables", rest),
+    ]
+    return _bar("flash", capacity, [(label, nbytes) for label, nbytes in parts if nbytes > 0])
+
+
+def _bar(label: str, capacity: int, sizes: list[tuple[str, int]]) -> Bar:
+    parts, x = [], 0.0
+    scale = 100 / max(capacity, sum(nbytes for _, nbytes in sizes), 1)
+    for name, nbytes in sizes:
+        parts.append(Part(name, nbytes, x, nbytes * scale))
+        x += nbytes * scale
+    return Bar(label, sum(nbytes for _, nbytes in sizes), capacity, parts)
+
+
+def flattened(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every figure with its path; long lists of objects, which have charts of their own, are left out."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from flattened(item, f"{path}.{key}" if path else key)
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        if len(value) <= 4:
+            for index, item in enumerate(value):
+                yield from flattened(item, f"{path}[{index}]")
+    elif isinstance(value, list):
+        yield path, " ".join(str(item) for item in value)
+    else:
+        yield path, "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
