@@ -99,6 +99,72 @@ class ProgramBuilder:
         shape = tuple(s + b + a for s, b, a in zip(self.shape(), before, after, strict=True))
         return self._add(steps.Pad, shape, (self.last,), before=before, after=after, value=99)
 
+    def requantized(self) -> str:
+        """A change of scale."""
+        return self._add(steps.Linear, self.shape(), (self.last,), form=linear_form([1.3], [120], [255], 100, 5, 250))
+
+    def gate(self) -> str:
+        """Squeeze-excite: a map times a vector of its own channels."""
+        shape = self.shape()
+        feature_map = self.last
+        self.average_pool(kernel=(shape[1], shape[2]), strides=(1, 1))
+        gate = self.conv(shape[3], kernel=(1, 1), pads=(0, 0, 0, 0))
+        requantize = requantize_for([0.02], 120, 0, 255)
+        return self._add(steps.Multiply, shape, (feature_map, gate), zero_points=(120, 120), requantize=requantize)
+
+    def prelu(self) -> str:
+        slopes = self.random.uniform(-0.5, 1.5, self.shape()[3])
+        requantize = requantize_for(np.concatenate([[1.0], slopes]), 110, 0, 255)
+        return self._add(steps.PRelu, self.shape(), (self.last,), input_zero_point=120, requantize=requantize)
+
+    def gather(self) -> str:
+        """Nearest resize by 2."""
+        _, height, width, channels = self.shape()
+        rows, columns = (np.repeat(np.arange(size, dtype=np.int32), 2) for size in (height, width))
+        return self._add(
+            steps.GatherRowsColumns, (1, 2 * height, 2 * width, channels), (self.last,), rows=rows, columns=columns
+        )
+
+    def resize_linear(self) -> str:
+        _, height, width, channels = self.shape()
+        tables = []
+        for size in (height, width):
+            position = np.clip((np.arange(2 * size) + 0.5) / 2 - 0.5, 0, size - 1)
+            low = position.astype(np.int32)
+            high = np.minimum(low + 1, size - 1).astype(np.int32)
+            tables += [low, high, np.rint((position - low) * 2048).astype(np.int32)]
+        names = ("low_rows", "high_rows", "row_fractions", "low_columns", "high_columns", "column_fractions")
+        shape = (1, 2 * height, 2 * width, channels)
+        return self._add(steps.ResizeLinear, shape, (self.last,), **dict(zip(names, tables, strict=True)))
+
+    def slice(self) -> str:
+        shape = self.shape()
+        starts = tuple(0 if size < 3 else 1 for size in shape)
+        stops = tuple(size for size in shape)
+        every = (1, 2 if shape[1] > 3 else 1, 1, 1)
+        out = tuple(-(-(stop - start) // step) for start, stop, step in zip(starts, stops, every, strict=True))
+        return self._add(steps.Slice, out, (self.last,), starts=starts, ends=stops, steps=every)
+
+    def transpose(self) -> str:
+        shape = self.shape()
+        permutation = (0, 2, 3, 1)
+        return self._add(steps.Transpose, tuple(shape[i] for i in permutation), (self.last,), permutation=permutation)
+
+    def head(self) -> str:
+        """A dense layer and a softmax over it."""
+        shape = self.shape()
+        elements = int(np.prod(shape))
+        self._add(steps.Reshape, (1, 1, 1, elements), (self.last,))
+        self.conv(7, kernel=(1, 1), pads=(0, 0, 0, 0))
+        table = np.rint(np.exp(-0.1 * np.arange(256)) * 2**20).astype(np.uint32)
+        return self._add(steps.Softmax, self.shape(), (self.last,), exponentials=table)
+
+    def argmax(self) -> str:
+        shape = self.shape()
+        name = self._add(steps.ArgMax, shape[:-1], (self.last,))
+        self.values[name] = Value(name, shape[:-1], 32)
+        return name
+
     def program(self, outputs: tuple[str, ...] | None = None) -> Program:
         return Program("random", ("input",), outputs or (self.last,), tuple(self.steps), self.values)
 
@@ -143,4 +209,37 @@ def divisible_builders(draw, layers: int = 4) -> ProgramBuilder:
                 builder.pad()
             case _:
                 builder.lookup()
+    return builder
+
+
+@st.composite
+def any_builders(draw, layers: int = 6) -> ProgramBuilder:
+    """Chains of all kinds of steps."""
+    builder = draw(divisible_builders(layers=2))
+    kinds = st.sampled_from(
+        ["conv", "grouped", "requantized", "gate", "prelu", "gather", "resize_linear", "slice", "transpose", "add"]
+    )
+    for kind in draw(st.lists(kinds, min_size=1, max_size=layers)):
+        elements = int(np.prod(builder.shape()))
+        match kind:
+            case "conv":
+                builder.conv(draw(st.integers(1, 17)), kernel=(3, 3) if min(builder.shape()[1:3]) > 1 else (1, 1))
+            case "grouped":
+                channels = builder.shape()[3]
+                if channels % 2 == 0:
+                    builder.conv(2 * channels, groups=2)
+            case "add":
+                other = builder.last
+                builder.requantized()
+                builder.add(other)
+            case "gather" | "resize_linear":
+                if elements < 3000:
+                    getattr(builder, kind)()
+            case _:
+                getattr(builder, kind)()
+    match draw(st.sampled_from(["none", "head", "argmax"])):
+        case "head":
+            builder.head()
+        case "argmax":
+            builder.argmax()
     return builder

@@ -62,7 +62,9 @@ class Names:
         return self.constants.get(name) or self.maps[name]
 
     def scratch(self, selection: Selection) -> str:
-        """C expression of the address of a step's scratch memory."""
+        """C expression of the address of a step's scratch memory; a kernel that needs none here may still take a pointer."""
+        if not selection.scratch_bytes:
+            return "NULL"
         return f"SCRATCH_{self.steps[selection.step.name].upper()}"
 
     def address(self, place: Placement) -> str:

@@ -38,6 +38,8 @@ def lower(graph: Graph) -> Program:
                 why=str(problem),
                 hint="look at the layer's weights and calibration range with `quantmcu inspect`; extreme values cause this",
             ) from problem
+    if not lowering.steps:
+        raise QuantMCUError("the network computes nothing", where=graph.name, hint="its outputs are its inputs; check the export")
     return Program(
         graph.name,
         graph.inputs,
