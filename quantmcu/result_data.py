@@ -30,6 +30,7 @@ def describe(
     budget: Budget,
     network: CompiledNetwork,
     dataset: Dataset,
+    input_format: str,
     clock: StageClock,
     built: BuildResult | None,
 ) -> dict[str, Any]:
@@ -43,6 +44,7 @@ def describe(
             "sha256": model_sha256,
             "program_sha256": program.sha256,
             "inputs": [_port(program, name, program.input_layouts, i) for i, name in enumerate(program.inputs)],
+            "input_format": input_format,
             "outputs": [_port(program, name, program.output_layouts, i) for i, name in enumerate(program.outputs)],
             "parameters": graph_parameters(network.graph),
             "macs": graph_macs(network.graph),
