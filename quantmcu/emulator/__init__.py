@@ -7,8 +7,10 @@ from quantmcu.emulator.faults import EmulatedFaultError, EmulationLimitError, Fa
 from quantmcu.emulator.function import CallResult, FunctionMachine
 from quantmcu.emulator.objects import compile_for_core
 from quantmcu.emulator.profile import FunctionProfile
+from quantmcu.emulator.wait_states import Cache, MemoryModel, SlowMemory, memory_model
 
 __all__ = [
+    "Cache",
     "CallResult",
     "EmulatedFaultError",
     "EmulationLimitError",
@@ -16,6 +18,9 @@ __all__ = [
     "Fault",
     "FunctionMachine",
     "FunctionProfile",
+    "MemoryModel",
+    "SlowMemory",
     "StopReason",
     "compile_for_core",
+    "memory_model",
 ]

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import unicorn
-from unicorn.unicorn_py3.unicorn import Uc, uclib
+from unicorn.unicorn_py3.unicorn import Uc
 
 from quantmcu.emulator import hook
+from quantmcu.emulator.engine import add_native_hook, unicorn_function
 from quantmcu.emulator.timing import Block, CycleModel, decode_block
-from quantmcu.errors import ToolError
+from quantmcu.emulator.wait_states import MemoryModel, WaitStates
+from quantmcu.errors import ToolError, UsageError
 
 _EDGE_SLOTS = 1 << 18
 _PREDICTION_SLOTS = 1 << 16
@@ -20,12 +22,13 @@ _PREDICTION_SLOTS = 1 << 16
 
 @dataclass(frozen=True)
 class BlockCount:
-    """Work done in one basic block: `half_cycles` without the model's scale."""
+    """Work done in one basic block: `half_cycles` without the model's scale; `stall_cycles` of the memory model."""
 
     address: int
     executions: int
     instructions: int
     half_cycles: int
+    stall_cycles: int
 
 
 class BlockCounter:
@@ -38,9 +41,21 @@ class BlockCounter:
         engine: the Unicorn engine; must outlive the counter.
         model: cycle model, or None to count instructions only.
         inspect: called with each block before it is first executed; what it raises ends the run.
+        memory: memory model, or None for memory without wait states.
+
+    Raises:
+        UsageError: a memory model without cycle model.
     """
 
-    def __init__(self, engine: Uc, model: CycleModel | None, inspect: Callable[[Block], None] | None = None) -> None:
+    def __init__(
+        self,
+        engine: Uc,
+        model: CycleModel | None,
+        inspect: Callable[[Block], None] | None = None,
+        memory: MemoryModel | None = None,
+    ) -> None:
+        if memory is not None and model is None:
+            raise UsageError("a memory model adds to a cycle model, and there is none")
         self._engine = engine
         self.model = model
         self._inspect = inspect
@@ -48,6 +63,7 @@ class BlockCounter:
         self._error: BaseException | None = None
         self._edges = np.zeros(_EDGE_SLOTS * ctypes.sizeof(hook.Edge), np.uint8)
         self._predictions = np.zeros(_PREDICTION_SLOTS * ctypes.sizeof(hook.Prediction), np.uint8)
+        self._wait_states = None if memory is None else WaitStates(engine, memory)
         self._cost_of_edge = hook.COST_OF_EDGE(self._fill_in_cost)
         self._state = hook.BlockCounterState(
             engine=engine._uch,
@@ -59,6 +75,7 @@ class BlockCounter:
             edge_mask=_EDGE_SLOTS - 1,
             prediction_mask=_PREDICTION_SLOTS - 1,
             misprediction_half_cycles=2 * model.misprediction_cycles if model else 0,
+            memory=None if self._wait_states is None else self._wait_states.address,
         )
         add_native_hook(engine, unicorn.UC_HOOK_BLOCK, "count_block", self._state)
 
@@ -72,7 +89,12 @@ class BlockCounter:
         """Modelled cycles so far; instructions where there is no model."""
         if self.model is None:
             return self.instructions
-        return self.model.cycles(int(self._state.half_cycles))
+        return self.model.cycles(int(self._state.half_cycles)) + self.stall_cycles
+
+    @property
+    def stall_cycles(self) -> int:
+        """Those of the cycles in which the core waited for memory; 0 without memory model."""
+        return 0 if self._wait_states is None else self._wait_states.stall_cycles
 
     @property
     def at_limit(self) -> bool:
@@ -129,7 +151,8 @@ class BlockCounter:
         for edge in table[table["count"] > 0]:
             count = int(edge["count"])
             half_cycles = count * int(edge["half_cycles"]) + penalty * int(edge["mispredicted"])
-            yield BlockCount(int(edge["to"]), count, count * int(edge["instructions"]), half_cycles)
+            instructions, stalls = count * int(edge["instructions"]), int(edge["stall_cycles"])
+            yield BlockCount(int(edge["to"]), count, instructions, half_cycles, stalls)
 
     def _fill_in_cost(self, pointer: ctypes._Pointer[hook.Edge]) -> None:
         try:
@@ -151,31 +174,3 @@ class BlockCounter:
         if key not in self._blocks:
             self._blocks[key] = decode_block(bytes(self._engine.mem_read(address, size)), address) if size else ()
         return self._blocks[key]
-
-
-def unicorn_function(name: str) -> int:
-    """Address of a function of the Unicorn library."""
-    return ctypes.cast(getattr(uclib, name), ctypes.c_void_p).value or 0
-
-
-def add_native_hook(
-    engine: Uc, kind: int, callback: str, state: ctypes.Structure, begin: int = 1, end: int = 0
-) -> None:
-    """Installs a callback of `hook.c` for addresses begin to end (inclusive; begin > end: everywhere).
-
-    Raises:
-        ToolError: Unicorn refuses.
-    """
-    handle = ctypes.c_size_t()
-    address = hook.callback_addresses()[callback]
-    status = uclib.uc_hook_add(
-        engine._uch,
-        ctypes.byref(handle),
-        ctypes.c_int(kind),
-        ctypes.c_void_p(address),
-        ctypes.byref(state),
-        ctypes.c_uint64(begin),
-        ctypes.c_uint64(end),
-    )
-    if status != unicorn.UC_ERR_OK:
-        raise ToolError(f"Unicorn does not accept the hook {callback}", why=f"uc_hook_add returned {status}")

@@ -32,6 +32,8 @@ from quantmcu.emulator.profile import FunctionProfile, profile_by_function
 from quantmcu.emulator.registers import RegisterFile
 from quantmcu.emulator.rules import register_rules
 from quantmcu.emulator.timing import FLOATING_POINT, Block, CycleModel, cycle_model
+from quantmcu.emulator.wait_states import MemoryModel
+from quantmcu.emulator.wait_states import memory_model as board_memory_model
 from quantmcu.targets import Board
 
 DEFAULT_LIMIT = 200_000_000_000
@@ -61,6 +63,8 @@ class Emulator:
         elf: the firmware.
         board: the board it was built for.
         cycle_model: "board" for the model that the manifest names, another model, or None to count instructions.
+        memory_model: "board" for wait states and caches by the manifest, another model, or None for memory without wait
+            states. With it the emulation is several times slower.
 
     Attributes:
         console: the UART; write to it and read from it between runs.
@@ -72,7 +76,14 @@ class Emulator:
         ToolError: the emulator does not run on this computer.
     """
 
-    def __init__(self, elf: Path, board: Board, *, cycle_model: CycleModel | Literal["board"] | None = "board") -> None:
+    def __init__(
+        self,
+        elf: Path,
+        board: Board,
+        *,
+        cycle_model: CycleModel | Literal["board"] | None = "board",
+        memory_model: MemoryModel | Literal["board"] | None = None,
+    ) -> None:
         self.elf = Elf(elf)
         self.board = board
         self.faults: list[Fault] = []
@@ -80,7 +91,8 @@ class Emulator:
         self._engine = create_engine(board.core)
         self._registers = RegisterFile(register_rules(board.emulator))
         model = _board_model(board) if cycle_model == "board" else cycle_model
-        self._counter = BlockCounter(self._engine, model, self._inspect)
+        memory = board_memory_model(board) if memory_model == "board" else memory_model
+        self._counter = BlockCounter(self._engine, model, self._inspect, memory)
         registers = self._registers
         self.console = Console(
             self._engine,
@@ -108,6 +120,11 @@ class Emulator:
     def cycles(self) -> int:
         """Modelled cycles since power-up; instructions without cycle model."""
         return self._counter.cycles
+
+    @property
+    def stall_cycles(self) -> int:
+        """Those of the cycles in which the core waited for memory; 0 without memory model."""
+        return self._counter.stall_cycles
 
     @property
     def instructions(self) -> int:

@@ -11,11 +11,12 @@ from unicorn import arm_const
 from unicorn.unicorn_py3.unicorn import Uc, UcError
 
 from quantmcu.emulator import hook
-from quantmcu.emulator.counter import BlockCounter, add_native_hook, unicorn_function
+from quantmcu.emulator.counter import BlockCounter
 from quantmcu.emulator.elf import Elf
-from quantmcu.emulator.engine import create_engine, map_memory
+from quantmcu.emulator.engine import add_native_hook, create_engine, map_memory, unicorn_function
 from quantmcu.emulator.faults import ACCESS_NAMES, EmulatedFaultError, EmulationLimitError, Fault
 from quantmcu.emulator.timing import CycleModel, cycle_model
+from quantmcu.emulator.wait_states import MemoryModel
 from quantmcu.errors import UsageError
 
 FLASH_ORIGIN, FLASH_BYTES = 0x08000000, 2 << 20
@@ -33,7 +34,7 @@ class CallResult:
 
     Attributes:
         r0: the return value, unsigned; a 64-bit one has its upper half in `r1`.
-        cycles: modelled cycles with zero-wait-state memory; instructions where the machine has no cycle model.
+        cycles: modelled cycles; instructions where the machine has no cycle model.
         instructions: executed instructions, with those skipped by IT.
         stack_bytes: greatest depth of the stack below the arguments.
         unaligned: data accesses not aligned to their size; only counted when `guard` is on.
@@ -58,6 +59,7 @@ class FunctionMachine:
         model: cycle model in place of the core's own; None counts instructions only.
         guard: report reads and writes outside of allocations, ELF data and stack, to the byte. Slower (some 20 million
             accesses a second).
+        memory: memory model; None: memory without wait states.
         aligned: with `guard`, also report accesses that are not aligned to their size (4 bytes for longer ones).
 
     Raises:
@@ -70,6 +72,7 @@ class FunctionMachine:
         core: str = "cortex-m7",
         *,
         model: CycleModel | str | None = "core",
+        memory: MemoryModel | None = None,
         guard: bool = False,
         aligned: bool = False,
     ) -> None:
@@ -87,7 +90,8 @@ class FunctionMachine:
         self._allowed[RAM_BYTES - STACK_BYTES :] = 1
         self._free = RAM_ORIGIN
         self._load()
-        self.counter = BlockCounter(self._engine, cycle_model(core) if isinstance(model, str) else model)
+        chosen = cycle_model(core) if isinstance(model, str) else model
+        self.counter = BlockCounter(self._engine, chosen, memory=memory)
         self._guard = self._install_guard(aligned) if guard or aligned else None
 
     def allocate(self, data: bytes | int, align: int = 16) -> int:

@@ -1,7 +1,8 @@
 """The C callbacks of the emulator as machine code, and the structures that they share with Python.
 
 `count_block` counts every way from one basic block to the next, adds up its cost, and keeps the branch predictor;
-`check_access` checks each data access against a map of allowed bytes; `console_read` and `console_write` are the
+`time_access` adds the wait states of the memory model; `check_access` checks each data access against a map of allowed
+bytes; `console_read` and `console_write` are the
 console UART. See `hook.c`.
 """
 
@@ -42,6 +43,7 @@ class Edge(ctypes.Structure):
         ("reserved", ctypes.c_uint32),
         ("count", ctypes.c_uint64),
         ("mispredicted", ctypes.c_uint64),
+        ("stall_cycles", ctypes.c_uint64),
     )
 
 
@@ -74,6 +76,52 @@ class BlockCounterState(ctypes.Structure):
         ("previous_size", ctypes.c_uint32),
         ("stop_requested", ctypes.c_uint32),
         ("stopped", ctypes.c_uint32),
+        ("memory", ctypes.c_void_p),
+    )
+
+
+class CacheState(ctypes.Structure):
+    """`cache_t` of `hook.c`."""
+
+    _fields_ = (
+        ("lines", ctypes.c_void_p),
+        ("used", ctypes.c_void_p),
+        ("set_mask", ctypes.c_uint32),
+        ("ways", ctypes.c_uint32),
+        ("line_shift", ctypes.c_uint32),
+        ("now", ctypes.c_uint32),
+        ("latest", ctypes.c_uint32),
+        ("reserved", ctypes.c_uint32),
+        ("misses", ctypes.c_uint64),
+    )
+
+
+class SlowMemory(ctypes.Structure):
+    """`slow_memory_t` of `hook.c`."""
+
+    _fields_ = (
+        ("origin", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("fetch_cycles", ctypes.c_uint32),
+        ("read_cycles", ctypes.c_uint32),
+    )
+
+
+SLOW_MEMORIES = 4
+
+
+class MemoryModelState(ctypes.Structure):
+    """`memory_model_t` of `hook.c`."""
+
+    _fields_ = (
+        ("instructions", CacheState),
+        ("data", CacheState),
+        ("memories", SlowMemory * SLOW_MEMORIES),
+        ("stall_cycles", ctypes.c_uint64),
+        ("stall_cycles_of_block", ctypes.c_void_p),
+        ("write_register", ctypes.c_void_p),
+        ("epsr_id", ctypes.c_int32),
+        ("write_type", ctypes.c_uint32),
     )
 
 

@@ -20,7 +20,42 @@ typedef struct {
     uint32_t reserved;
     uint64_t count; /* 0: free slot */
     uint64_t mispredicted;
+    uint64_t stall_cycles; /* of the memory model, in the block `to` */
 } edge_t;
+
+/* A cache with least-recently-used replacement. Without ways, every access misses. */
+typedef struct {
+    uint32_t *lines;  /* by set and way: number of the line that is held, plus one; 0: empty */
+    uint32_t *used;   /* by set and way: when it was used last */
+    uint32_t set_mask; /* sets - 1, a power of two less one */
+    uint32_t ways;
+    uint32_t line_shift; /* log2 of the bytes of a line */
+    uint32_t now;
+    uint32_t latest; /* the line of the access before, plus one */
+    uint32_t reserved;
+    uint64_t misses;
+} cache_t;
+
+/* Memory with wait states: what a missing line costs. */
+typedef struct {
+    uint32_t origin;
+    uint32_t size;
+    uint32_t fetch_cycles;
+    uint32_t read_cycles;
+} slow_memory_t;
+
+enum { SLOW_MEMORIES = 4 };
+
+typedef struct {
+    cache_t instructions;
+    cache_t data;
+    slow_memory_t memories[SLOW_MEMORIES]; /* of size 0: none */
+    uint64_t stall_cycles;
+    uint64_t *stall_cycles_of_block; /* the current block's share */
+    int (*write_register)(uc_engine *engine, int id, const void *value);
+    int32_t epsr_id; /* UC_ARM_REG_EPSR */
+    uint32_t write_type; /* UC_MEM_WRITE */
+} memory_model_t;
 
 /* Two-bit saturating counter and last target of the branch that ends the block at `block`. */
 typedef struct {
@@ -46,6 +81,7 @@ typedef struct {
     uint32_t previous_size;
     uint32_t stop_requested; /* set from outside: stop before the next block */
     uint32_t stopped;        /* why the hook stopped the emulation: STOPPED_... */
+    memory_model_t *memory;  /* or null: memory without wait states */
 } block_counter_t;
 
 enum { STOPPED_NOT = 0, STOPPED_AT_LIMIT = 1, STOPPED_TABLE_FULL = 2, STOPPED_ON_REQUEST = 3 };
@@ -75,6 +111,83 @@ static uint32_t mispredicted(block_counter_t *counter, uint32_t address) {
 static void stop(block_counter_t *counter, uint32_t reason) {
     counter->stopped = reason;
     counter->stop(counter->engine);
+}
+
+/* Whether the line is missing; it is held afterwards. */
+static uint32_t cache_misses(cache_t *cache, uint32_t line) {
+    if (cache->latest == line + 1) {
+        return 0;
+    }
+    if (cache->ways == 0) {
+        cache->misses++;
+        return 1;
+    }
+    const uint32_t first = (line & cache->set_mask) * cache->ways;
+    uint32_t *lines = &cache->lines[first];
+    uint32_t *used = &cache->used[first];
+    uint32_t oldest = 0;
+    cache->latest = line + 1;
+    cache->now++;
+    for (uint32_t way = 0; way < cache->ways; way++) {
+        if (lines[way] == line + 1) {
+            used[way] = cache->now;
+            return 0;
+        }
+        if (used[way] < used[oldest]) {
+            oldest = way;
+        }
+    }
+    lines[oldest] = line + 1;
+    used[oldest] = cache->now;
+    cache->misses++;
+    return 1;
+}
+
+static const slow_memory_t *slow_memory_at(const memory_model_t *memory, uint32_t address) {
+    for (int i = 0; i < SLOW_MEMORIES; i++) {
+        if (address - memory->memories[i].origin < memory->memories[i].size) {
+            return &memory->memories[i];
+        }
+    }
+    return 0;
+}
+
+static void fetch_block(memory_model_t *memory, uint32_t address, uint32_t size) {
+    const slow_memory_t *slow = slow_memory_at(memory, address);
+    if (slow == 0 || size == 0) {
+        return;
+    }
+    const uint32_t last = (address + size - 1) >> memory->instructions.line_shift;
+    uint64_t stalls = 0;
+    for (uint32_t line = address >> memory->instructions.line_shift; line <= last; line++) {
+        stalls += cache_misses(&memory->instructions, line) * slow->fetch_cycles;
+    }
+    memory->stall_cycles += stalls;
+    *memory->stall_cycles_of_block += stalls;
+}
+
+static void clear_it_state(uc_engine *engine, int (*write_register)(uc_engine *, int, const void *), int epsr_id) {
+    /* Unicorn 2.1 leaves a stale ITSTATE behind when a memory hook runs inside an IT block. */
+    const uint32_t epsr_thumb = 1u << 24;
+    write_register(engine, epsr_id, &epsr_thumb);
+}
+
+/* UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE. A write fetches its line, but nothing waits for it. */
+void time_access(uc_engine *engine, uint32_t type, uint64_t address64, int size, int64_t value, memory_model_t *memory) {
+    (void)value;
+    clear_it_state(engine, memory->write_register, memory->epsr_id);
+    const uint32_t address = (uint32_t)address64;
+    const slow_memory_t *slow = slow_memory_at(memory, address);
+    if (slow == 0 || size <= 0) {
+        return;
+    }
+    const uint32_t cycles = type == memory->write_type ? 0 : slow->read_cycles;
+    const uint32_t last = (address + (uint32_t)size - 1) >> memory->data.line_shift;
+    for (uint32_t line = address >> memory->data.line_shift; line <= last; line++) {
+        const uint32_t stalls = cache_misses(&memory->data, line) * cycles;
+        memory->stall_cycles += stalls;
+        *memory->stall_cycles_of_block += stalls;
+    }
 }
 
 /* UC_HOOK_BLOCK. This is the one place that stops the emulation: here, nothing of the block has been executed or
@@ -118,6 +231,10 @@ void count_block(uc_engine *engine, uint64_t address64, uint32_t size, block_cou
             break;
         }
     }
+    if (counter->memory != 0) {
+        counter->memory->stall_cycles_of_block = &edge->stall_cycles;
+        fetch_block(counter->memory, address, size);
+    }
     edge->count++;
     edge->mispredicted += miss;
     counter->half_cycles += edge->half_cycles + (miss ? counter->misprediction_half_cycles : 0);
@@ -152,9 +269,7 @@ void check_access(uc_engine *engine, uint32_t type, uint64_t address64, int size
     const uint32_t address = (uint32_t)address64;
     const uint32_t offset = address - guard->base;
     const uint32_t alignment = size > 4 ? 4 : (uint32_t)size;
-    /* Unicorn 2.1 leaves a stale ITSTATE behind when a memory hook runs inside an IT block: clear it. */
-    const uint32_t epsr_thumb = 1u << 24;
-    guard->write_register(engine, guard->epsr_id, &epsr_thumb);
+    clear_it_state(engine, guard->write_register, guard->epsr_id);
 
     uint32_t violation = VIOLATION_NONE;
     if ((address & (alignment - 1)) != 0) {
