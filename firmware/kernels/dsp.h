@@ -74,6 +74,14 @@ DSP_INLINE int32_t dsp_smlatt(uint32_t x, uint32_t y, int32_t acc)
         return result;                                                                                                 \
     }
 
+/* The two bytes of each half-word exchanged. */
+DSP_INLINE uint32_t dsp_rev16(uint32_t x)
+{
+    uint32_t result;
+    __asm("rev16 %0, %1" : "=r"(result) : "r"(x));
+    return result;
+}
+
 DSP_BINARY(uqadd8, "")
 DSP_BINARY(uqsub8, "")
 DSP_BINARY(uadd8, "")
@@ -252,6 +260,11 @@ DSP_LANES(uadd8, 4u, 8u, uint8_t, a + b)
 DSP_LANES(sadd16, 2u, 16u, int16_t, a + b)
 DSP_LANES(ssub16, 2u, 16u, int16_t, a - b)
 DSP_LANES(qadd16, 2u, 16u, int16_t, a + b > 32767 ? 32767 : a + b < -32768 ? -32768 : a + b)
+
+DSP_INLINE uint32_t dsp_rev16(uint32_t x)
+{
+    return (x << 8 & 0xff00ff00u) | (x >> 8 & 0x00ff00ffu);
+}
 
 DSP_INLINE uint32_t dsp_uxtb16(uint32_t x)
 {

@@ -19,8 +19,7 @@ DSP_INLINE uint32_t first_half(uint32_t codes)
 
 DSP_INLINE uint32_t second_half(uint32_t codes)
 {
-    const uint32_t swapped = (codes << 8 & 0xff00ff00u) | (codes >> 8 & 0x00ff00ffu);
-    return swapped ^ 0x7f007f00u;
+    return dsp_rev16(codes) ^ 0x7f007f00u;
 }
 
 /* Less than four codes, or codes at any address. */

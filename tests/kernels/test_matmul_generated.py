@@ -124,11 +124,10 @@ def test_half_extension_is_used_up_to_its_limit() -> None:
     assert schemes == [Scheme.HALF, Scheme.WIDE]
 
 
-def test_loops_fit_the_instruction_cache_and_offsets_their_field() -> None:
+def test_loops_fit_the_instruction_cache() -> None:
     for channels in (16, 24, 64, 96, 144, 160, 320, 960, 1280):
         context, _ = make_case(Shape((4, 4), channels, 8), 0, CORTEX_M4)
         assert plan_of(context).whole.groups * 112 < 1024
-        assert plan_of(context).whole.largest_offset < 4096
 
 
 MOBILENET_V2 = [

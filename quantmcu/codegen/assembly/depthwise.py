@@ -18,15 +18,24 @@ from quantmcu.codegen.assembly.interleave import interleave_for_dual_issue
 _SUMS = 4
 
 # Fields of qmcu_depthwise_job, in bytes; copied to the stack in this order.
-_JOB = {
-    name: 4 * index
-    for index, name in enumerate(
-        ("tile", "output", "stream", "planes", "plane_bytes", "second_row", "last", "step_back", "zero_point")
-    )
-}
-# What a plane adds: where its last block starts, and the tile's address after that.
-_FRAME = _JOB | {name: 4 * (len(_JOB) + i) for i, name in enumerate(("last_block", "stop", "bias", "multiplier", "next"))}
-_FRAME_BYTES = 4 * len(_FRAME)
+_FIELDS = (
+    "tile", "output", "stream", "channels", "steps", "plane_bytes", "row_bytes", "second_row", "last_second_row", "last",
+    "step_back", "zero_point",
+)  # fmt: skip
+_JOB = {name: 4 * index for index, name in enumerate(_FIELDS)}
+# What a channel adds: bias and multiplier; steps left; tile and output of the step; the distance of its second row of outputs;
+# where its last block starts, and the tile's address after that; the next output.
+_OF_CHANNEL = ("bias", "multiplier", "left", "step_tile", "step_output", "second", "last_block", "stop", "next")
+_FRAME = {name: 4 * index for index, name in enumerate(_FIELDS + _OF_CHANNEL)}
+_FRAME_BYTES = -(-4 * len(_FRAME) // 8) * 8
+
+
+def _load(register: str, name: str) -> str:
+    return f"ldr.w {register}, [sp, #{_FRAME[name]}]"
+
+
+def _store(register: str, name: str) -> str:
+    return f"str.w {register}, [sp, #{_FRAME[name]}]"
 
 
 @dataclass(frozen=True)
@@ -173,7 +182,7 @@ class DepthwiseKernel:
     def largest_offset(self) -> int:
         """Largest offset of a load or store; instructions hold 12 bits."""
         read = (self.shape.pairs - 1) * self.pair_bytes + 4 * self.shape.columns_read
-        return max(read, self.shape.columns * self.pixel_bytes)
+        return max(read, self.shape.pairs_per_step * self.pair_bytes, self.shape.columns * self.pixel_bytes)
 
 
 def generate_depthwise(kernel: DepthwiseKernel) -> list[str]:
@@ -209,51 +218,69 @@ class _Generator:
         return [
             *self._entry(),
             "1: @ a channel",
-            *self._start_plane(),
+            *self._start_channel(),
+            "2: @ a step: one or two rows of outputs",
+            *self._start_step(),
             ".balign 4",
-            "2: @ a block of outputs",
+            "3: @ a block of outputs",
             *block,
             f"cmp r0, {self.temporary[-1]}",
-            "bls.w 2b",
+            "bls.w 3b",
             *self._end_of_row(),
-            *self._next_plane(),
+            *self._next_step(),
+            *self._next_channel(),
             f"add.w sp, sp, #{_FRAME_BYTES}",
             "pop {r4-r11, pc}",
         ]
 
     def _entry(self) -> list[str]:
         """Saves registers and copies the job to the stack."""
-        names = list(_JOB)
-        registers = ["r1", "r2", "r3", "r4", "r5"]
+        registers = ["r1", "r2", "r3", "r4", "r5", "r6"]
         lines = ["push {r4-r11, lr}", f"sub.w sp, sp, #{_FRAME_BYTES}"]
-        for start in range(0, len(names), len(registers)):
-            part = list(zip(names[start : start + len(registers)], registers, strict=False))
+        for start in range(0, len(_FIELDS), len(registers)):
+            part = list(zip(_FIELDS[start : start + len(registers)], registers, strict=False))
             lines += [f"ldr.w {register}, [r0, #{_JOB[name]}]" for name, register in part]
-            lines += [f"str.w {register}, [sp, #{_FRAME[name]}]" for name, register in part]
+            lines += [_store(register, name) for name, register in part]
         return lines
 
-    def _start_plane(self) -> list[str]:
-        """Bias, multiplier and weights of a channel; where its blocks start and end."""
-        stream, step = "r6", 4 * self.shape.columns * self.shape.stride_x
+    def _start_channel(self) -> list[str]:
+        """Bias, multiplier and weights of a channel, and its first step."""
+        stream = "r6"
         lines = [
-            f"ldr.w r0, [sp, #{_FRAME['tile']}]",
-            f"ldr.w {stream}, [sp, #{_FRAME['stream']}]",
-            f"ldr.w r1, [sp, #{_FRAME['last']}]",
-            "add.w r1, r1, r0",
-            f"str.w r1, [sp, #{_FRAME['last_block']}]",
-            f"add.w r1, r1, #{step}",
-            f"str.w r1, [sp, #{_FRAME['stop']}]",
-            f"ldr.w r1, [sp, #{_FRAME['output']}]",
-            f"ldr.w {self.sums[0]}, [{stream}]",
-            f"ldr.w {self.sums[1]}, [{stream}, #4]",
-            f"str.w {self.sums[0]}, [sp, #{_FRAME['bias']}]",
-            f"str.w {self.sums[1]}, [sp, #{_FRAME['multiplier']}]",
+            _load("r0", "tile"),
+            _load("r1", "output"),
+            _load("r2", "steps"),
+            _load(stream, "stream"),
+            _store("r0", "step_tile"),
+            _store("r1", "step_output"),
+            _store("r2", "left"),
+            f"ldr.w r0, [{stream}]",
+            f"ldr.w r1, [{stream}, #4]",
+            _store("r0", "bias"),
+            _store("r1", "multiplier"),
         ]
         if not self.resident:
-            return [*lines, f"str.w r1, [sp, #{_FRAME['next']}]", f"add.w r1, {stream}, #8"]
+            return [*lines, f"add.w r1, {stream}, #8"]
         # r6 is itself the first weight: loaded last.
         loads = [f"ldr.w {register}, [{stream}, #{8 + 4 * i}]" for i, register in enumerate(self.weights)]
         return lines + loads[::-1]
+
+    def _start_step(self) -> list[str]:
+        """Where the blocks start and end; how far the second row of outputs is, which the last step may not have."""
+        a, b, c, d = self.sums
+        lines = [_load("r0", "step_tile"), _load(a, "last"), _load(c, "step_output")]
+        if self.shape.rows == 2:
+            lines += [_load(b, "left"), _load(d, "second_row"), f"cmp {b}, #1", "bne.n 4f", _load(d, "last_second_row"), "4:"]
+            lines.append(_store(d, "second"))
+        return [
+            *lines,
+            f"add.w {a}, {a}, r0",
+            _store(a, "last_block"),
+            f"add.w {a}, {a}, #{4 * self.shape.columns * self.shape.stride_x}",
+            _store(a, "stop"),
+            f"mov.w r1, {c}" if self.resident else _store(c, "next"),
+            _load(a, "bias"),
+        ]
 
     def _block(self) -> list[str]:
         """Sums, requantizes and stores a block. The first sum holds the bias at the start, and again at the end."""
@@ -322,17 +349,13 @@ class _Generator:
         s = self.shape
         # Weights that don't stay in registers leave room.
         multiplier, zero_point = self.temporary[-2:] if self.resident else self.weights[:2]
-        out = "r1" if self.resident else self.weights[2]
-        lines = [f"ldr.w {multiplier}, [sp, #{_FRAME['multiplier']}]", f"ldr.w {zero_point}, [sp, #{_FRAME['zero_point']}]"]
+        out, second = ("r1", multiplier) if self.resident else self.weights[2:4]
+        lines = [_load(multiplier, "multiplier"), _load(zero_point, "zero_point")]
         if not self.resident:
-            lines.append(f"ldr.w {out}, [sp, #{_FRAME['next']}]")
-        if s.rows == 2 and not self.resident:
-            second = self.weights[3]
-            lines.append(f"ldr.w {second}, [sp, #{_FRAME['second_row']}]")
+            lines += [_load(out, "next")]
         lines += [f"smmlar {r}, {r}, {multiplier}, {zero_point}" for r in self.sums]
-        if s.rows == 2 and self.resident:
-            second = multiplier
-            lines.append(f"ldr.w {second}, [sp, #{_FRAME['second_row']}]")
+        if s.rows == 2:
+            lines.append(_load(second, "second"))
         lines += [f"usat {r}, #8, {r}" for r in self.sums]
         if s.rows == 2:
             # The second row first: where the map has none, it has the address of the first one.
@@ -341,38 +364,55 @@ class _Generator:
         lines += [f"strb.w {self.sums[c]}, [{out}, #{c * self.kernel.pixel_bytes}]" for c in range(s.columns)]
         lines.append(f"add.w {out}, {out}, #{s.columns * self.kernel.pixel_bytes}")
         if not self.resident:
-            lines.append(f"str.w {out}, [sp, #{_FRAME['next']}]")
-        return [
-            *lines,
-            f"add.w r0, r0, #{4 * s.columns * s.stride_x}",
-            f"ldr.w {self.temporary[-1]}, [sp, #{_FRAME['last_block']}]",
-            f"ldr.w {self.sums[0]}, [sp, #{_FRAME['bias']}]",
-        ]
+            lines.append(_store(out, "next"))
+        lines.append(f"add.w r0, r0, #{4 * s.columns * s.stride_x}")
+        return [*lines, _load(self.temporary[-1], "last_block"), _load(self.sums[0], "bias")]
 
     def _end_of_row(self) -> list[str]:
         """A last block that is not whole is moved back, so that some outputs are computed twice."""
-        a, b = self.sums[1], self.sums[2]
+        a, b = self.sums[1:3]
         out = "r1" if self.resident else self.weights[0]
-        lines = [f"ldr.w {a}, [sp, #{_FRAME['stop']}]", f"cmp r0, {a}", "beq.n 3f",
-                 f"ldr.w r0, [sp, #{_FRAME['last_block']}]", f"ldr.w {b}, [sp, #{_FRAME['step_back']}]"]
+        lines = [_load(a, "stop"), f"cmp r0, {a}", "beq.n 4f", _load("r0", "last_block"), _load(b, "step_back")]
         if not self.resident:
-            lines.append(f"ldr.w {out}, [sp, #{_FRAME['next']}]")
+            lines.append(_load(out, "next"))
         lines.append(f"sub.w {out}, {out}, {b}")
         if not self.resident:
-            lines.append(f"str.w {out}, [sp, #{_FRAME['next']}]")
-        return [*lines, "b.w 2b", "3:"]
+            lines.append(_store(out, "next"))
+        return [*lines, "b.w 3b", "4:"]
 
-    def _next_plane(self) -> list[str]:
-        lines = []
-        for name, change in (("tile", "r2"), ("output", "#1"), ("stream", f"#{4 * (2 + self.shape.words)}")):
-            if name == "tile":
-                lines.append(f"ldr.w r2, [sp, #{_FRAME['plane_bytes']}]")
-            lines += [f"ldr.w r0, [sp, #{_FRAME[name]}]", f"add.w r0, r0, {change}", f"str.w r0, [sp, #{_FRAME[name]}]"]
+    def _next_step(self) -> list[str]:
+        a, b, c, d = self.sums
         return [
-            *lines,
-            f"ldr.w r0, [sp, #{_FRAME['planes']}]",
+            _load(a, "left"),
+            _load(b, "step_tile"),
+            _load(c, "step_output"),
+            _load(d, "row_bytes"),
+            f"subs.w {a}, {a}, #1",
+            _store(a, "left"),
+            f"add.w {b}, {b}, #{self.shape.pairs_per_step * self.kernel.pair_bytes}",
+            f"add.w {c}, {c}, {d}",
+            *([f"add.w {c}, {c}, {d}"] if self.shape.rows == 2 else []),
+            _store(b, "step_tile"),
+            _store(c, "step_output"),
+            "bne.w 2b",
+        ]
+
+    def _next_channel(self) -> list[str]:
+        a, b, c, d = self.sums
+        return [
+            _load(a, "tile"),
+            _load(b, "plane_bytes"),
+            _load(c, "output"),
+            _load(d, "stream"),
+            f"add.w {a}, {a}, {b}",
+            f"add.w {c}, {c}, #1",
+            f"add.w {d}, {d}, #{4 * (2 + self.shape.words)}",
+            _load("r0", "channels"),
+            _store(a, "tile"),
+            _store(c, "output"),
+            _store(d, "stream"),
             "subs.w r0, r0, #1",
-            f"str.w r0, [sp, #{_FRAME['planes']}]",
+            _store("r0", "channels"),
             "bne.w 1b",
         ]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 
-from quantmcu.codegen.assembly.products import Extend, Load, Products, RegisterFile
+from quantmcu.codegen.assembly.products import Extend, Load, OperandRegisters, Products
 
 _LOAD_TO_PRODUCT = 2
 _LOAD_TO_EXTEND = 1
@@ -39,7 +39,7 @@ def order_for_dual_issue(block: Products, registers: list[str]) -> list[str]:
         for name in names:
             if isinstance(block.values[name], Load):
                 emitter.define(name)
-    return emitter.lines
+    return emitter.operands.lines
 
 
 def _latest_cycles(block: Products) -> dict[str, int]:
@@ -79,45 +79,28 @@ def _latest_cycles(block: Products) -> dict[str, int]:
 
 
 class _Emitter:
-    """Chooses registers; a load or extension for which there is none yet waits until one is free."""
+    """A load or extension for which there is no register yet waits until there is one."""
 
     def __init__(self, block: Products, registers: list[str]) -> None:
         self.block = block
-        self.file = RegisterFile(registers, block.uses())
+        self.operands = OperandRegisters(block, registers)
         self.waiting: list[str] = []
-        self.lines: list[str] = []
 
     def define(self, name: str) -> None:
-        if self.waiting or not self._try(name):
+        if self.waiting or not self.operands.define(name):
             self.waiting.append(name)
 
     def product(self, index: int) -> None:
         product = self.block.products[index]
-        while product.left not in self.file or product.right not in self.file:
-            if not any(self._try_waiting(name) for name in list(self.waiting)):
+        while product.left not in self.operands or product.right not in self.operands:
+            if not any(self._define_waiting(name) for name in list(self.waiting)):
                 raise ValueError(f"too few registers for product {index}")
-        left, right = self.file[product.left], self.file[product.right]
-        self.lines.append(f"smlad {product.accumulator}, {left}, {right}, {product.addend}")
-        self.file.release(product.left)
-        self.file.release(product.right)
-        while self.waiting and self._try_waiting(self.waiting[0]):
+        self.operands.emit_product(product)
+        while self.waiting and self._define_waiting(self.waiting[0]):
             pass
 
-    def _try_waiting(self, name: str) -> bool:
-        if not self._try(name):
+    def _define_waiting(self, name: str) -> bool:
+        if not self.operands.define(name):
             return False
         self.waiting.remove(name)
-        return True
-
-    def _try(self, name: str) -> bool:
-        value = self.block.values[name]
-        if isinstance(value, Extend):
-            if not self.file.can_derive(value.source):
-                return False
-            target, register = self.file.derive(name, value.source)
-            self.lines.append(f"sxtb16 {target}, {register}")
-            return True
-        if not self.file.free:
-            return False
-        self.lines.append(f"ldr.w {self.file.take(name)}, [{value.base}, #{value.offset}]")
         return True

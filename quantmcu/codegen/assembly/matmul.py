@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -13,12 +12,15 @@ from quantmcu.codegen.assembly.single_issue import order_for_single_issue
 
 _TILE, _WEIGHTS = "r0", "r1"
 _OTHERS = [f"r{number}" for number in range(2, 13)] + ["lr"]
+_LARGEST_OFFSET = 4095  # of a load
 
 # Fields of qmcu_matmul_job, in bytes.
 _JOB = {"pieces": 0, "weights": 4, "weights_end": 8, "output": 12, "groups": 16, "pitch": 20, "step": 24, "zero_point": 28}
-# Words on the stack. `block` is the output of the current block of channels, `next` the next entry of the list of pieces.
-_FRAME = {name: 4 * index for index, name in enumerate((*_JOB, "block", "next", "unused"))}
-_FRAME_BYTES = 4 * len(_FRAME)
+# Words on the stack: the job; `block`, the output of the current block of channels; `next`, the next entry of the list of
+# pieces, or the end of the only one; the list.
+_FRAME = {name: 4 * index for index, name in enumerate((*_JOB, "block", "next"))}
+_LIST = 4 * len(_FRAME)
+_SAVED_WORDS = 9
 
 
 class Scheme(Enum):
@@ -28,36 +30,48 @@ class Scheme(Enum):
     WIDE = "wide"  # int16 weights: two words for four weights
 
 
+class Control(Enum):
+    """How the code goes through an output's inputs."""
+
+    UNROLLED = "unrolled"  # all pieces one after the other
+    LOOP = "loop"  # over the list of pieces
+    LINEAR = "linear"  # over equal parts of a single piece
+
+
 @dataclass(frozen=True)
 class BlockKernel:
     """A block function: `channels` x `pixels` sums in registers.
 
     Attributes:
         dual_issue: ordered for Cortex-M7, else for Cortex-M4.
-        groups: groups of four inputs in a piece, which is the unrolled code.
-        single_piece: an output's inputs are one piece.
-        pixel_bytes, group_bytes, half_bytes: in the tile, from a pixel to the next, from a group of four inputs to the next, and
-            between the two words of a group.
+        groups: groups of four inputs that are unrolled: of a piece, or of a part of it.
+        pieces: entries of the list of pieces.
+        pixel_offsets: in the tile, bytes from the first pixel to each.
+        group_bytes: from a group of four inputs to the next.
+        half_bytes: between the two words of a group.
     """
 
     dual_issue: bool
     scheme: Scheme
+    control: Control
     channels: int
     pixels: int
     groups: int
-    single_piece: bool
-    pixel_bytes: int
+    pieces: int
+    pixel_offsets: tuple[int, ...]
     group_bytes: int
     half_bytes: int
 
     @property
     def symbol(self) -> str:
-        """C name."""
+        """C name: core, scheme, block, unrolled inputs and how often, layout of the tile."""
         core = "m7" if self.dual_issue else "m4"
-        once = "once" if self.single_piece else "loop"
+        last = self.pixel_offsets[-1]
+        equal = self.pixel_offsets == tuple(p * last // max(self.pixels - 1, 1) for p in range(self.pixels))
+        pixels = str(self.pixel_offsets[1 % self.pixels]) if equal else "_".join(map(str, self.pixel_offsets))
         return (
-            f"qmcu_matmul_{core}_{self.scheme.value}_{self.channels}x{self.pixels}_{4 * self.groups}{once}"
-            f"_{self.pixel_bytes}_{self.group_bytes}_{self.half_bytes}"
+            f"qmcu_matmul_{core}_{self.scheme.value}_{self.channels}x{self.pixels}"
+            f"_{4 * self.groups}x{self.pieces}_{self.control.value}_{pixels}_{self.group_bytes}_{self.half_bytes}"
         )
 
     @property
@@ -66,10 +80,16 @@ class BlockKernel:
         return 1 if self.scheme is Scheme.HALF else 2
 
     @property
-    def largest_offset(self) -> int:
-        """Largest offset of a load; instructions hold 12 bits."""
-        tile = (self.pixels - 1) * self.pixel_bytes + (self.groups - 1) * self.group_bytes + self.half_bytes
-        return max(tile, 4 * self.channels * self.weight_words * self.groups)
+    def weight_bytes(self) -> int:
+        """Bytes of the weights that the unrolled code reads."""
+        unrolled = self.groups * (self.pieces if self.control is Control.UNROLLED else 1)
+        return 4 * self.channels * self.weight_words * unrolled
+
+    @property
+    def fits_offsets(self) -> bool:
+        """Whether all words can be addressed."""
+        tile = max(self.pixel_offsets) + (self.groups - 1) * self.group_bytes + self.half_bytes
+        return max(tile, self.weight_bytes + 16 * self.channels) <= _LARGEST_OFFSET
 
 
 def generate_block_kernel(kernel: BlockKernel) -> list[str]:
@@ -78,8 +98,8 @@ def generate_block_kernel(kernel: BlockKernel) -> list[str]:
     Raises:
         ValueError: the block needs more registers, or larger offsets, than there are.
     """
-    if kernel.largest_offset > 4095:
-        raise ValueError(f"{kernel.symbol}: offset {kernel.largest_offset} is beyond the instructions' 4095")
+    if not kernel.fits_offsets:
+        raise ValueError(f"{kernel.symbol}: offsets beyond {_LARGEST_OFFSET}")
     return _Generator(kernel).lines()
 
 
@@ -91,106 +111,127 @@ class _Generator:
         self.data = _OTHERS[:-count]
         if len(self.data) < 4:
             raise ValueError(f"{kernel.symbol}: {len(self.data)} registers are too few for operands")
-        # sums[channel][pixel]. The biases are loaded into the first sums, which have ascending registers.
         self.sums = [[sums[p * kernel.channels + c] for p in range(kernel.pixels)] for c in range(kernel.channels)]
+        words = len(_FRAME) + kernel.pieces + (1 if kernel.control is Control.LOOP else 0)
+        self.frame_bytes = 4 * (words + (words + _SAVED_WORDS) % 2)
 
     def lines(self) -> list[str]:
         """The whole function."""
         k = self.kernel
-        body = self._products()
-        order: Callable[[Products, list[str]], list[str]]
         order = order_for_dual_issue if k.dual_issue else order_for_single_issue
-        piece_bytes = 4 * k.channels * k.weight_words * k.groups
-        lines = [
+        body = order(self._products(), self.data)
+        if k.control is not Control.UNROLLED:
+            body = [".balign 4", "3: @ a part of the inputs", *body, *self._next_part()]
+        finish, is_last = self._finish_block()
+        next_block = [*finish, *self._start_block(), is_last]
+        if k.dual_issue:
+            next_block = interleave_for_dual_issue(next_block)
+        return [
             *self._entry(),
             ".balign 4",
             "1: @ a group of pixels",
             f"ldr.w {_WEIGHTS}, [sp, #{_FRAME['weights']}]",
             f"ldr.w r2, [sp, #{_FRAME['output']}]",
             f"str.w r2, [sp, #{_FRAME['block']}]",
+            *self._start_group(),
+            *self._start_block(first=True),
             ".balign 4",
             "2: @ a block of channels",
-            *self._start_block(),
+            *body,
+            *next_block,
+            "bne.w 2b",
+            *self._next_group(),
+            f"add.w sp, sp, #{self.frame_bytes}",
+            "pop {r4-r11, pc}",
         ]
-        if not k.single_piece:
-            lines += [".balign 4", "3: @ a piece of the inputs"]
-        lines += order(body, self.data)
-        lines += [f"add.w {_WEIGHTS}, {_WEIGHTS}, #{piece_bytes}"]
-        if not k.single_piece:
-            lines += self._next_piece()
-        lines += self._finish_block()
-        lines += self._next_group()
-        lines += [f"add.w sp, sp, #{_FRAME_BYTES}", "pop {r4-r11, pc}"]
-        return lines
 
     def _entry(self) -> list[str]:
-        """Saves registers and copies the job to the stack."""
-        names = list(_JOB)
-        registers = ["r1", "r2", "r3", "r4"]
-        lines = ["push {r4-r11, lr}", f"sub.w sp, sp, #{_FRAME_BYTES}"]
-        for start in range(0, len(names), 4):
-            part = list(zip(names[start : start + 4], registers, strict=False))
-            lines += [f"ldr.w {register}, [r0, #{_JOB[name]}]" for name, register in part]
-            lines += [f"str.w {register}, [sp, #{_FRAME[name]}]" for name, register in part]
-        return lines
-
-    def _start_block(self) -> list[str]:
-        """The first piece's address, and the biases."""
+        """Saves registers and copies the job, with its list of pieces, to the stack."""
         k = self.kernel
-        biases = [row[0] for row in self.sums]
-        a = self.data[0]
-        lines = [f"ldr.w {a}, [sp, #{_FRAME['pieces']}]"]
-        lines += _load_many(_WEIGHTS, biases)
-        if k.single_piece:
-            return [*lines, f"ldr.w {_TILE}, [{a}]"]
-        lines += [f"ldr.w {_TILE}, [{a}], #4", f"str.w {a}, [sp, #{_FRAME['next']}]"]
+        lines = ["push {r4-r11, lr}", f"sub.w sp, sp, #{self.frame_bytes}"]
+        lines += _copy([(f"[r0, #{_JOB[name]}]", f"[sp, #{_FRAME[name]}]") for name in _JOB])
+        lines.append(f"ldr.w r1, [sp, #{_FRAME['pieces']}]")
+        entries = k.pieces + (1 if k.control is Control.LOOP else 0)
+        return lines + _copy([(f"[r1, #{4 * i}]", f"[sp, #{_LIST + 4 * i}]") for i in range(entries)])
+
+    def _start_group(self) -> list[str]:
+        """The end of the only piece is where the next group of pixels starts."""
+        if self.kernel.control is not Control.LINEAR:
+            return []
+        return [
+            f"ldr.w r2, [sp, #{_LIST}]",
+            f"ldr.w r3, [sp, #{_FRAME['step']}]",
+            "add.w r2, r2, r3",
+            f"str.w r2, [sp, #{_FRAME['next']}]",
+        ]
+
+    def _start_block(self, first: bool = False) -> list[str]:
+        """The first piece's address and the biases; they stand behind the multipliers of the block before."""
+        k = self.kernel
+        skipped = 0 if first else self._parameters + 4 * k.channels
+        lines = [f"ldr.w {row[0]}, [{_WEIGHTS}, #{skipped + 4 * c}]" for c, row in enumerate(self.sums)]
+        lines += [f"ldr.w {_TILE}, [sp, #{_LIST}]", f"add.w {_WEIGHTS}, {_WEIGHTS}, #{skipped + 4 * k.channels}"]
+        if k.control is Control.UNROLLED:
+            return lines
+        if k.control is Control.LOOP:
+            second = self.data[-1]
+            lines += [f"add.w {second}, sp, #{_LIST + 4}", f"str.w {second}, [sp, #{_FRAME['next']}]"]
         return lines + [f"mov.w {row[p]}, {row[0]}" for row in self.sums for p in range(1, k.pixels)]
+
+    @property
+    def _parameters(self) -> int:
+        """Where the multipliers lie, from the weights register on, once the sums are complete."""
+        return self.kernel.weight_bytes if self.kernel.control is Control.UNROLLED else 0
 
     def _products(self) -> Products:
         k = self.kernel
         block = Products()
+        runs = k.pieces if k.control is Control.UNROLLED else 1
+        block.addresses = {(_TILE, run): f"ldr.w {_TILE}, [sp, #{_LIST + 4 * run}]" for run in range(1, runs)}
         started: set[str] = set()
-        for group in range(k.groups):
-            for half in range(2):
-                for p in range(k.pixels):
-                    offset = p * k.pixel_bytes + group * k.group_bytes + half * k.half_bytes
-                    block.values[f"x{group}_{half}_{p}"] = Load(_TILE, offset)
-                for c in range(k.channels):
-                    block.values[f"w{group}_{half}_{c}"] = self._weight(group, half, c)
-            for first in range(0, k.channels, 2):
-                for half in range(2):
-                    # The last pixel first where sums start: the first one's registers hold the biases until then.
-                    for p in reversed(range(k.pixels)):
-                        for c in range(first, min(first + 2, k.channels)):
-                            register = self.sums[c][p]
-                            fresh = k.single_piece and register not in started
-                            started.add(register)
-                            addend = self.sums[c][0] if fresh else register
-                            block.products.append(
-                                Product(register, addend, f"w{group}_{half}_{c}", f"x{group}_{half}_{p}")
-                            )
+        for run in range(runs):
+            for group in range(k.groups):
+                self._add_group(block, run, group, started)
         return block
 
-    def _weight(self, group: int, half: int, channel: int) -> Load | Extend:
+    def _add_group(self, block: Products, run: int, group: int, started: set[str]) -> None:
+        k = self.kernel
+        index = run * k.groups + group
+        for half in range(2):
+            for p, pixel_offset in enumerate(k.pixel_offsets):
+                offset = pixel_offset + group * k.group_bytes + half * k.half_bytes
+                block.values[f"x{index}_{half}_{p}"] = Load(_TILE, offset, run)
+            for c in range(k.channels):
+                block.values[f"w{index}_{half}_{c}"] = self._weight(index, half, c)
+        for first in range(0, k.channels, 2):
+            for half in range(2):
+                # The first pixel last: its sums' registers hold the biases from which the others start.
+                for p in reversed(range(k.pixels)):
+                    for c in range(first, min(first + 2, k.channels)):
+                        register = self.sums[c][p]
+                        fresh = k.control is Control.UNROLLED and register not in started
+                        started.add(register)
+                        addend = self.sums[c][0] if fresh else register
+                        block.products.append(Product(register, addend, f"w{index}_{half}_{c}", f"x{index}_{half}_{p}"))
+
+    def _weight(self, index: int, half: int, channel: int) -> Load | Extend:
         k = self.kernel
         if k.scheme is Scheme.HALF:
-            if half == 1:
-                return Extend(f"w{group}_0_{channel}")
-            return Load(_WEIGHTS, 4 * (group * k.channels + channel))
-        return Load(_WEIGHTS, 4 * ((2 * group + half) * k.channels + channel))
+            return Extend(f"w{index}_0_{channel}") if half else Load(_WEIGHTS, 4 * (index * k.channels + channel))
+        return Load(_WEIGHTS, 4 * ((2 * index + half) * k.channels + channel))
 
-    def _next_piece(self) -> list[str]:
+    def _next_part(self) -> list[str]:
+        k = self.kernel
         a = self.data[0]
-        return [
-            f"ldr.w {a}, [sp, #{_FRAME['next']}]",
-            f"ldr.w {_TILE}, [{a}], #4",
-            f"str.w {a}, [sp, #{_FRAME['next']}]",
-            f"cmp.w {_TILE}, #0",
-            "bne.w 3b",
-        ]
+        lines = [f"ldr.w {a}, [sp, #{_FRAME['next']}]", f"add.w {_WEIGHTS}, {_WEIGHTS}, #{k.weight_bytes}"]
+        if k.control is Control.LINEAR:
+            lines += [f"add.w {_TILE}, {_TILE}, #{k.groups * k.group_bytes}", f"cmp.w {_TILE}, {a}"]
+        else:
+            lines += [f"ldr.w {_TILE}, [{a}], #4", f"str.w {a}, [sp, #{_FRAME['next']}]", f"cmp.w {_TILE}, #0"]
+        return [*lines, "bne.w 3b"]
 
-    def _finish_block(self) -> list[str]:
-        """Requantizes and stores the sums, and goes on to the next block of channels."""
+    def _finish_block(self) -> tuple[list[str], str]:
+        """Requantizes and stores the sums; also returns the comparison that tells whether it was the last block."""
         k = self.kernel
         zero_point, out, *multipliers = self.data
         pitch = _TILE
@@ -198,37 +239,33 @@ class _Generator:
         if k.pixels > 1:
             lines.append(f"ldr.w {pitch}, [sp, #{_FRAME['pitch']}]")
         for first in range(0, k.channels, len(multipliers)):
-            rows = self.sums[first : first + len(multipliers)]
-            lines += _load_many(_WEIGHTS, multipliers[: len(rows)])
-            for multiplier, row in zip(multipliers, rows, strict=False):
-                lines += [f"smmlar {register}, {register}, {multiplier}, {zero_point}" for register in row]
+            rows = list(zip(multipliers, self.sums[first : first + len(multipliers)], strict=False))
+            lines += [
+                f"ldr.w {multiplier}, [{_WEIGHTS}, #{self._parameters + 4 * (first + i)}]"
+                for i, (multiplier, _) in enumerate(rows)
+            ]
+            lines += [f"smmlar {sum_}, {sum_}, {multiplier}, {zero_point}" for multiplier, row in rows for sum_ in row]
         lines += [f"usat {register}, #8, {register}" for row in self.sums for register in row]
         lines += [f"add.w {zero_point}, {out}, #{k.channels}", f"str.w {zero_point}, [sp, #{_FRAME['block']}]"]
         for p in range(k.pixels):
             if p > 0:
                 lines.append(f"add.w {out}, {out}, {pitch}")
             lines += [f"strb.w {self.sums[c][p]}, [{out}, #{c}]" for c in range(k.channels)]
-        lines.append(f"ldr.w {zero_point}, [sp, #{_FRAME['weights_end']}]")
-        if k.dual_issue:
-            lines = interleave_for_dual_issue(lines)
-        return [*lines, f"cmp.w {_WEIGHTS}, {zero_point}", "bne.w 2b"]
+        end = multipliers[0]
+        lines += [
+            f"add.w {zero_point}, {_WEIGHTS}, #{self._parameters + 4 * k.channels}",
+            f"ldr.w {end}, [sp, #{_FRAME['weights_end']}]",
+        ]
+        return lines, f"cmp.w {zero_point}, {end}"
 
     def _next_group(self) -> list[str]:
         """Moves the list of pieces and the output on by a group of pixels."""
         k = self.kernel
-        lines = [
-            f"ldr.w r2, [sp, #{_FRAME['pieces']}]",
-            f"ldr.w r3, [sp, #{_FRAME['step']}]",
-            "4: @ every piece lies a group further",
-            "ldr.w r4, [r2]",
-            "cbz r4, 5f",
-            "add.w r4, r4, r3",
-            "str.w r4, [r2], #4",
-            "b.n 4b",
-            "5:",
-            f"ldr.w r2, [sp, #{_FRAME['output']}]",
-            f"ldr.w r3, [sp, #{_FRAME['pitch']}]",
-        ]
+        lines = [f"ldr.w r3, [sp, #{_FRAME['step']}]"]
+        for i in range(k.pieces):
+            place = f"[sp, #{_LIST + 4 * i}]"
+            lines += [f"ldr.w r2, {place}", "add.w r2, r2, r3", f"str.w r2, {place}"]
+        lines += [f"ldr.w r2, [sp, #{_FRAME['output']}]", f"ldr.w r3, [sp, #{_FRAME['pitch']}]"]
         lines += ["add.w r2, r2, r3"] * k.pixels
         return [
             *lines,
@@ -240,9 +277,12 @@ class _Generator:
         ]
 
 
-def _load_many(base: str, registers: list[str]) -> list[str]:
-    """Loads words into ascending registers and moves the base on."""
-    if len(registers) == 1:
-        return [f"ldr.w {registers[0]}, [{base}], #4"]
-    return [*(f"ldr.w {r}, [{base}, #{4 * i}]" for i, r in enumerate(registers)),
-            f"add.w {base}, {base}, #{4 * len(registers)}"]
+def _copy(places: list[tuple[str, str]]) -> list[str]:
+    """Copies words, four at a time."""
+    registers = ("r2", "r3", "r4", "r5")
+    lines = []
+    for start in range(0, len(places), len(registers)):
+        part = list(zip(registers, places[start : start + len(registers)], strict=False))
+        lines += [f"ldr.w {register}, {source}" for register, (source, _) in part]
+        lines += [f"str.w {register}, {target}" for register, (_, target) in part]
+    return lines

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Load:
-    """A word loaded from `offset` bytes behind register `base`."""
+    """A word loaded from `offset` bytes behind register `base`, which holds its `run`-th address then."""
 
     base: str
     offset: int
+    run: int = 0
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,16 @@ class Product:
 
 @dataclass
 class Products:
-    """A sequence of products in the order of execution, and where their operands come from."""
+    """A sequence of products in the order of execution, and where their operands come from.
+
+    Attributes:
+        addresses: instructions that put the next address into a base register, by (base, run); run 0 needs none. All loads of a
+            run come before those of the next.
+    """
 
     products: list[Product] = field(default_factory=list)
     values: dict[str, Load | Extend] = field(default_factory=dict)
+    addresses: dict[tuple[str, int], str] = field(default_factory=dict)
 
     def uses(self) -> dict[str, int]:
         """How often each value is read, by products and by extensions."""
@@ -57,46 +64,67 @@ class Products:
         return first
 
 
-class RegisterFile:
-    """Hands out registers to values and takes them back after their last use."""
+class OperandRegisters:
+    """Emits the instructions that bring values into registers, and takes registers back after the last use.
 
-    def __init__(self, registers: list[str], uses: dict[str, int]) -> None:
+    Attributes:
+        lines: the instructions so far.
+    """
+
+    def __init__(self, block: Products, registers: list[str]) -> None:
+        self.lines: list[str] = []
+        self._block = block
         self._free = list(registers)
-        self._left = dict(uses)
+        self._uses_left = block.uses()
         self._register: dict[str, str] = {}
+        self._loads_left: dict[tuple[str, int], int] = {}
+        for value in block.values.values():
+            if isinstance(value, Load):
+                key = (value.base, value.run)
+                self._loads_left[key] = self._loads_left.get(key, 0) + 1
 
     @property
-    def free(self) -> int:
-        """Number of free registers."""
-        return len(self._free)
+    def any_free(self) -> bool:
+        """Whether there is a free register."""
+        return bool(self._free)
 
     def __contains__(self, value: str) -> bool:
         return value in self._register
 
-    def __getitem__(self, value: str) -> str:
-        return self._register[value]
+    def define(self, name: str) -> bool:
+        """Emits the load or extension that makes value `name`; False where a register or an address is not there yet."""
+        value = self._block.values[name]
+        return self._extend(name, value.source) if isinstance(value, Extend) else self._load(name, value)
 
-    def take(self, value: str) -> str:
-        """A register for a new value."""
-        self._register[value] = self._free.pop(0)
-        return self._register[value]
+    def emit_product(self, product: Product) -> None:
+        """Emits a product whose operands are in registers."""
+        left, right = self._register[product.left], self._register[product.right]
+        self.lines.append(f"smlad {product.accumulator}, {left}, {right}, {product.addend}")
+        for name in (product.left, product.right):
+            self._uses_left[name] -= 1
+            if self._uses_left[name] == 0:
+                self._free.append(self._register[name])
 
-    def can_derive(self, source: str) -> bool:
-        """Whether a value computed from `source` can be given a register: a free one, or that of `source`."""
-        return source in self._register and (self._left[source] == 1 or bool(self._free))
+    def _load(self, name: str, load: Load) -> bool:
+        earlier = self._loads_left.get((load.base, load.run - 1), 0)
+        if not self._free or earlier > 0:
+            return False
+        self._register[name] = self._free.pop(0)
+        self.lines.append(f"ldr.w {self._register[name]}, [{load.base}, #{load.offset}]")
+        self._loads_left[load.base, load.run] -= 1
+        if self._loads_left[load.base, load.run] == 0 and (load.base, load.run + 1) in self._loads_left:
+            self.lines.append(self._block.addresses[load.base, load.run + 1])
+        return True
 
-    def derive(self, value: str, source: str) -> tuple[str, str]:
-        """Registers of a value computed from `source` and of `source`; the same one when this is its last use."""
+    def _extend(self, name: str, source: str) -> bool:
+        """In place where it is the source's last use."""
+        if source not in self._register:
+            return False
         register = self._register[source]
-        if self._left[source] == 1:
-            self._left[source] = 0
-            self._register[value] = register
-            return register, register
-        self._left[source] -= 1
-        return self.take(value), register
-
-    def release(self, value: str) -> None:
-        """Notes that `value` was read."""
-        self._left[value] -= 1
-        if self._left[value] == 0:
-            self._free.append(self._register[value])
+        last = self._uses_left[source] == 1
+        if not last and not self._free:
+            return False
+        self._uses_left[source] -= 1
+        self._register[name] = register if last else self._free.pop(0)
+        self.lines.append(f"sxtb16 {self._register[name]}, {register}")
+        return True

@@ -6,7 +6,7 @@ together in bursts that fill all free registers.
 
 from __future__ import annotations
 
-from quantmcu.codegen.assembly.products import Extend, Load, Products, RegisterFile
+from quantmcu.codegen.assembly.products import Extend, OperandRegisters, Products
 
 
 def order_for_single_issue(block: Products, registers: list[str]) -> list[str]:
@@ -15,39 +15,21 @@ def order_for_single_issue(block: Products, registers: list[str]) -> list[str]:
     Raises:
         ValueError: there are too few registers.
     """
-    file = RegisterFile(registers, block.uses())
+    operands = OperandRegisters(block, registers)
     waiting = _loads_by_need(block)
-    lines: list[str] = []
-
-    def load_burst() -> None:
-        while waiting and file.free:
-            name = waiting.pop(0)
-            load = block.values[name]
-            assert isinstance(load, Load)
-            lines.append(f"ldr.w {file.take(name)}, [{load.base}, #{load.offset}]")
-
-    def provide(name: str) -> None:
-        value = block.values[name]
-        source = value.source if isinstance(value, Extend) else name
-        if source not in file:
-            load_burst()
-        if source not in file:
-            raise ValueError(f"too few registers to load {source}")
-        if isinstance(value, Extend):
-            if not file.can_derive(source):
-                raise ValueError(f"too few registers to extend {source}")
-            target, register = file.derive(name, source)
-            lines.append(f"sxtb16 {target}, {register}")
-
     for product in block.products:
         for name in (product.left, product.right):
-            if name not in file:
-                provide(name)
-        left, right = file[product.left], file[product.right]
-        lines.append(f"smlad {product.accumulator}, {left}, {right}, {product.addend}")
-        file.release(product.left)
-        file.release(product.right)
-    return lines
+            if name in operands:
+                continue
+            value = block.values[name]
+            source = value.source if isinstance(value, Extend) else name
+            if source not in operands:
+                while waiting and operands.any_free and operands.define(waiting[0]):
+                    waiting.pop(0)
+            if name not in operands and not operands.define(name):
+                raise ValueError(f"too few registers for {name}")
+        operands.emit_product(product)
+    return operands.lines
 
 
 def _loads_by_need(block: Products) -> list[str]:
