@@ -123,7 +123,9 @@ class WaitStates:
         )
         self._no_block = ctypes.c_uint64()  # takes the accesses before the first block
         self._state.stall_cycles_of_block = ctypes.addressof(self._no_block)
-        add_native_hook(engine, unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE, "time_access", self._state)
+        kinds = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
+        for memory in model.memories:
+            add_native_hook(engine, kinds, "time_access", self._state, memory.origin, memory.origin + memory.size - 1)
 
     @property
     def address(self) -> int:

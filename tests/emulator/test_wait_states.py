@@ -8,7 +8,7 @@ import pytest
 from assembly import HEADER, function
 
 from quantmcu.emulator import Cache, FunctionMachine, MemoryModel, SlowMemory, compile_for_core, memory_model
-from quantmcu.emulator.function import FLASH_BYTES, FLASH_ORIGIN
+from quantmcu.emulator.function import FLASH_BYTES, FLASH_ORIGIN, RAM_BYTES, RAM_ORIGIN
 from quantmcu.errors import UsageError
 from quantmcu.targets import load_board
 
@@ -110,9 +110,11 @@ def test_stalls_belong_to_the_block_that_waits():
     assert sum(block.stall_cycles for block in m.counter.blocks()) == m.counter.stall_cycles
 
 
-def test_conditional_instructions_are_not_disturbed():
+@pytest.mark.parametrize("slow", [True, False])
+def test_conditional_instructions_are_not_disturbed(slow):
     body = "cmp r1, #0\nitte ne\nldrne r2, [r0]\nstrne r2, [r0, #4]\nmoveq r2, #9\nldr r3, [r0]\nadds r0, r2, r3\nbx lr"
-    m = machine(function("pick", body), memory_model(load_board("nucleo-l4r5")))
+    ram = (SlowMemory(RAM_ORIGIN, RAM_BYTES, 5, 5),) if slow else ()
+    m = machine(function("pick", body), MemoryModel(LARGE, LARGE, (FLASH_AT_5, *ram)))
     x = m.allocate(b"\5\0\0\0\0\0\0\0")
     for _ in range(3):
         assert m.call("pick", x, 1).r0 == 10
