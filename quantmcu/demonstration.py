@@ -47,9 +47,7 @@ def run_demo(out: Path, *, toolchain: str, progress: Progress, on_image: Callabl
         ToolError: the installation is incomplete, or there is no compiler.
     """
     folder, model, preprocess = _parts()
-    request = CompileRequest(
-        model, BOARD, folder / "calibration", out, preprocess=preprocess, toolchain=toolchain
-    )
+    request = CompileRequest(model, BOARD, folder / "calibration", out, preprocess=preprocess, toolchain=toolchain)
     result = compile_model(request, progress)
     images = _images(model, preprocess, folder / "images")
     validate_result(

@@ -14,7 +14,7 @@ from quantmcu.errors import ToolError, UsageError
 from quantmcu.progress import Progress, SilentProgress
 from quantmcu.report import write_report
 from quantmcu.results import Result
-from quantmcu.runner import Codes, TensorInfo, code_dtype
+from quantmcu.runner import Codes, TensorInfo
 from quantmcu.runners import open_session
 from quantmcu.targets import Board
 
@@ -73,8 +73,8 @@ def measure_result(
 
 def random_codes(tensor: TensorInfo) -> Codes:
     """Any input that the network accepts, the same one every time."""
-    generator = np.random.default_rng(0)
-    return generator.integers(0, 2 ** min(tensor.bits, 8), tensor.shape).astype(code_dtype(tensor.bits))
+    codes = np.random.default_rng(0).integers(0, 2 ** min(tensor.bits, 8), tensor.shape, np.uint8)
+    return codes if tensor.bits <= 8 else codes.astype(np.int32)
 
 
 def _latency(

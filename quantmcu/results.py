@@ -203,4 +203,4 @@ def _validator() -> Any:
     return jsonschema.Draft202012Validator(schema())
 
 
-__all__ = ["FILE", "SCHEMA", "LayerLatency", "Latency", "Result", "schema"]
+__all__ = ["FILE", "SCHEMA", "Latency", "LayerLatency", "Result", "schema"]

@@ -178,9 +178,7 @@ class ReferenceCheck:
             if differing.size:
                 self._report(sample, name, wanted[name], got, differing)
 
-    def _report(
-        self, sample: int, name: str, wanted: Codes, got: Codes, differing: NDArray[np.integer[Any]]
-    ) -> None:
+    def _report(self, sample: int, name: str, wanted: Codes, got: Codes, differing: NDArray[np.integer[Any]]) -> None:
         first = int(differing[0])
         place = [int(index) for index in np.unravel_index(first, wanted.shape)]
         raise QuantMCUError(
@@ -192,9 +190,7 @@ class ReferenceCheck:
         )
 
 
-def _dataset(
-    result: Result, graph: Graph, data: Source, preprocess: str | Path | None, limit: int | None
-) -> Dataset:
+def _dataset(result: Result, graph: Graph, data: Source, preprocess: str | Path | None, limit: int | None) -> Dataset:
     specs = input_specs(graph)
     classes = graph.tensor(graph.outputs[0]).elements if is_classifier(graph) else None
     if classes == 1:

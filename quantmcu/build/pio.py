@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -69,16 +71,31 @@ def run_platformio(
                 stderr=subprocess.STDOUT,
                 encoding="utf-8",
                 errors="replace",
+                start_new_session=True,
             ) as process,
         ):
             assert process.stdout is not None
-            for line in process.stdout:
-                file.write(line)
-                lines.append(line)
-                if on_line is not None:
-                    on_line(line.rstrip())
+            try:
+                for line in process.stdout:
+                    file.write(line)
+                    lines.append(line)
+                    if on_line is not None:
+                        on_line(line.rstrip())
+            except BaseException:
+                _end(process)
+                raise
     except OSError as error:
         why = error.strerror or str(error)
         hint = "QUANTMCU_CACHE names another folder for logs and PlatformIO's packages"
         raise ToolError("can't write the build log", where=str(log), why=why, hint=hint) from error
     return PlatformIORun(process.returncode, "".join(lines), log)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ends PlatformIO with its compilers, so that an interrupted build writes nothing more."""
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

@@ -15,6 +15,7 @@ class Layer:
 
     Attributes:
         bits: of inputs, weights and output.
+        narrow: some of them are below 8.
         cycles: measured; predicted by the kernel's cost model where nothing was measured; None where unknown.
         share: of all cycles, 0 to 1.
         macs_share: of all MACs, 0 to 1.
@@ -25,6 +26,7 @@ class Layer:
     kernel: str
     shape: list[int]
     bits: str
+    narrow: bool
     macs: int
     cycles: int | None
     cycles_per_mac: float | None
@@ -47,6 +49,7 @@ def layers(result: dict[str, Any]) -> list[Layer]:
             step["kernel"],
             step["shape"],
             _bits(step),
+            min(*step["input_bits"], step["weight_bits"] or 8, step["output_bits"]) < 8,
             step["macs"],
             value,
             value / step["macs"] if value and step["macs"] else None,

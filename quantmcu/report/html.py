@@ -1,4 +1,4 @@
-"""report.html: one page that explains a result to a colleague. Drawn from result.json alone; asks the network nothing."""
+"""report.html: one page that explains a result to a colleague, drawn from result.json alone."""
 
 from __future__ import annotations
 

@@ -87,7 +87,8 @@ def expectation(latency: dict[str, Any]) -> str:
         return ""
     low, high = latency["band_ms"]
     least, most = latency["conditions"]["band_percent"]
-    return f"expect {_three_digits(low)} to {milliseconds(high)} on a board (the estimate's error: {least} to +{most} %)"
+    error = f"error of such estimates: {least} to +{most} %"
+    return f"expect {_three_digits(low)} to {milliseconds(high)} on a board ({error})"
 
 
 def _three_digits(value: float) -> str:

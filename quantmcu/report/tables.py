@@ -1,0 +1,188 @@
+"""Terminal tables of a result; right at 80 columns and in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from quantmcu.report import charts
+from quantmcu.report.comparison import ComparedFigure
+from quantmcu.report.text import conditions, count, ending, expectation, milliseconds, percent, size
+from quantmcu.report.verdict import verdict
+from quantmcu.results import Result
+
+if TYPE_CHECKING:
+    from quantmcu.demonstration import DemoImage
+
+
+def plain_table(*columns: str) -> Table:
+    """A table with these headings; `>` before one aligns its column to the right, `=` keeps its cells on one line."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for column in columns:
+        right, whole = column.startswith(">"), column.startswith((">", "="))
+        table.add_column(column.lstrip(">="), justify="right" if right else "left", no_wrap=whole, overflow="fold")
+    return table
+
+
+def facts_table(facts: Sequence[tuple[str, str]]) -> Table:
+    """Names and what is known of them."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, fact in facts:
+        table.add_row(name, Text(fact))
+    return table
+
+
+def summary(result: dict[str, Any]) -> RenderableType:
+    """What it comes to: whether it fits, RAM and flash, peak."""
+    judged = verdict(result)
+    memory_facts, board, model = result["memory"], result["board"], result["model"]
+    flash = memory_facts["flash_total_bytes"]
+    parts = (
+        f" (arena {size(memory_facts['arena_bytes'])}, stack {size(memory_facts['stack_bytes'])})"
+        if memory_facts["arena_bytes"]
+        else ""
+    )
+    facts = [
+        ("model", f"{model['name']}: {count(model['parameters'])} parameters, {count(model['macs'])} MACs"),
+        ("board", f"{board.get('name', board['id'])} ({board['id']})"),
+        ("verdict", judged.summary),
+        ("RAM", f"{_of(memory_facts['ram_total_bytes'], board['ram_bytes'])}{parts}"),
+        ("peak", f"in {memory_facts['peak_step']}"),
+    ]
+    if flash is None:
+        facts.append(("weights", f"{_of(memory_facts['weights_bytes'], board['flash_bytes'])}; not built"))
+    else:
+        weights, code = size(memory_facts["weights_bytes"]), size(memory_facts["code_bytes"])
+        facts.append(("flash", f"{_of(flash, board['flash_bytes'])} (weights {weights}, code {code})"))
+    if "input_format" in model:
+        facts.append(("input", model["input_format"]))
+    return facts_table(facts)
+
+
+def memory(result: dict[str, Any]) -> Table:
+    """Use of every memory region."""
+    table = plain_table("=Region", ">Used", ">Arena", ">Capacity for arenas")
+    facts = result["memory"]
+    linked, arenas = facts.get("regions", {}), facts.get("arena_by_region", {})
+    capacities = facts.get("arena_capacity_by_region", {})
+    for name in linked or capacities:
+        table.add_row(
+            name,
+            size(linked.get(name)) if name in linked else "-",
+            size(arenas.get(name)) if name in arenas else "",
+            size(capacities.get(name)) if name in capacities else "",
+        )
+    return table
+
+
+def layers(result: dict[str, Any]) -> Table:
+    """One row a step: where cycles and MACs go. Bits have a column where not all are 8."""
+    rows = charts.layers(result)
+    mixed = any(layer.narrow for layer in rows)
+    bits, width = (["=Bits"], 16) if mixed else ([], 24)
+    table = plain_table("=Layer", "=Kernel", *bits, ">MACs", ">Cycles", ">/MAC", ">Share")
+    for layer in rows:
+        table.add_row(
+            Text(ending(layer.name, width)),
+            ending(layer.kernel, 20),
+            *([layer.bits] if mixed else []),
+            count(layer.macs) if layer.macs else "",
+            f"{layer.cycles:,}" if layer.cycles is not None else "-",
+            f"{layer.cycles_per_mac:.2f}" if layer.cycles_per_mac else "",
+            percent(layer.share) if layer.cycles is not None else "",
+        )
+    return table
+
+
+def latency_summary(result: dict[str, Any]) -> RenderableType:
+    """The latency with its conditions, and the stack's mark."""
+    latency = result["latency"]
+    how = "estimated" if latency["source"] == "emulator" else "measured"
+    facts = [("latency", f"{milliseconds(latency['ms'])} {how}: {latency['cycles']:,} cycles")]
+    if expectation(latency):
+        facts.append(("", expectation(latency)))
+    facts += [("conditions" if index == 0 else "", line) for index, line in enumerate(conditions(result))]
+    used = result["memory"].get("stack_used_bytes")
+    if used is not None:
+        facts.append(("stack", f"{used} of {result['memory']['stack_bytes']} bytes used"))
+    return facts_table(facts)
+
+
+def accuracy(result: dict[str, Any]) -> RenderableType:
+    """Accuracy and bit-exactness."""
+    found, validation = result["accuracy"], result["validation"]
+    facts = []
+    if found["quantized"] is not None:
+        right = f"{percent(found['quantized'])} right ({found['metric']}), float {percent(found['float'])}"
+        facts.append(("accuracy", f"{right}, on {found['n']} samples"))
+    if found["agreement"] is not None:
+        facts.append(("agreement", f"{percent(found['agreement'])} same class as the float model"))
+    facts += [
+        (
+            "outputs" if index == 0 else "",
+            f"{output['name']}: mean cosine {output['cosine']:.5f}, largest error {output['largest_error']:.3g}",
+        )
+        for index, output in enumerate(found["outputs"])
+    ]
+    compared = f"{validation['reference_samples']} of {validation['samples']} samples"
+    facts += [
+        (
+            "bit-exact",
+            f"{compared}: {validation['bytes_compared']:,} output bytes, {validation['differing_bytes']} differ",
+        ),
+        ("data", f"{validation['data']}, on {validation['runner']}"),
+    ]
+    return facts_table(facts)
+
+
+def comparison(rows: Sequence[ComparedFigure], left: str, right: str) -> Table:
+    """Two results side by side."""
+    table = plain_table("=Figure", f">{ending(left, 24)}", f">{ending(right, 24)}", ">Ratio")
+    for row in rows:
+        table.add_row(row.name, _figure(row.left), _figure(row.right), f"{row.ratio:.3f}" if row.ratio else "")
+    return table
+
+
+def recognised(images: Sequence[DemoImage]) -> Table:
+    """What the firmware saw in each photograph."""
+    table = plain_table("Photograph", "Recognised", ">Score", "")
+    for image in images:
+        mark = "" if image.shown == image.recognised else "wrong"
+        table.add_row(f"{image.shown}/{image.name}", image.recognised, percent(image.score, 0), mark)
+    return table
+
+
+def next_steps(result: Result) -> RenderableType:
+    """Where everything is, and what to do with it."""
+    folder = str(result.folder)
+    steps = []
+    if result.flash_bytes is not None and "latency" not in result.data:
+        steps.append((f"quantmcu measure {folder}", "latency in the emulator"))
+    if "accuracy" not in result.data:
+        steps.append((f"quantmcu validate {folder} --data PATH", "accuracy"))
+    if result.flash_bytes is not None:
+        steps.append((f"quantmcu flash {folder}", "upload to the board"))
+    written = "report.html, result.json, quantized.onnx, the PlatformIO project"
+    firmware = "" if result.flash_bytes is None else "firmware.elf, "
+    return Group(
+        Text(),
+        Text(f"{folder} holds {firmware}{written}. Next:"),
+        *(Text(f"  {command}   ({purpose})") for command, purpose in steps),
+    )
+
+
+def _of(used: int, limit: int) -> str:
+    return f"{size(used)} of {size(limit)}, {percent(used / limit)}"
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
