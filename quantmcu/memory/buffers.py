@@ -31,18 +31,47 @@ class Buffer:
 
 
 def collect_buffers(timeline: Timeline) -> list[Buffer]:
-    """The buffers of a timeline: arrays joined where a slot runs in place, plus scratch memory."""
+    """The buffers of a timeline: arrays joined where a slot runs in place, plus scratch memory.
+
+    A join of arrays of different sizes lets the smaller one occupy the memory of the larger for its whole life. It is undone
+    where it is alive at the peak and the peak is lower without it.
+    """
     lives = _lives(timeline)
-    owner: dict[str, str] = {name: name for name in lives}
+    takes_over = _takes_over(timeline, lives)
+    buffers = _buffers(timeline, lives, takes_over)
+    peak, lowest = _peak(buffers, timeline)
+    uneven = [n for n, source in takes_over.items() if timeline.nbytes[n] != timeline.nbytes[source]]
+    for name in uneven:
+        if not any(name in b.values and b.first <= peak <= b.last for b in buffers):
+            continue
+        without = {n: source for n, source in takes_over.items() if n != name}
+        attempt = _buffers(timeline, lives, without)
+        at, height = _peak(attempt, timeline)
+        if height < lowest:
+            buffers, takes_over, peak, lowest = attempt, without, at, height
+    return buffers
+
+
+def _takes_over(timeline: Timeline, lives: Mapping[str, tuple[int, int]]) -> dict[str, str]:
+    """For each array that may take over another's memory, that other one."""
+    found: dict[str, str] = {}
     for index, slot in enumerate(timeline.slots):
         if not slot.writes or lives[slot.writes[0]][0] != index:
             continue  # a map that several cells write exists before
-        for source in slot.in_place:
-            if _dies(source, index, slot, lives, timeline):
-                owner[slot.writes[0]] = owner[source]
-                break
+        source = next((name for name in slot.in_place if _dies(name, index, slot, lives, timeline)), None)
+        if source is not None:
+            found[slot.writes[0]] = source
+    return found
+
+
+def _buffers(
+    timeline: Timeline, lives: Mapping[str, tuple[int, int]], takes_over: Mapping[str, str]
+) -> list[Buffer]:
+    owner: dict[str, str] = {}
     members: dict[str, list[str]] = {}
     for name in sorted(lives, key=lambda name: lives[name][0]):
+        source = takes_over.get(name)
+        owner[name] = name if source is None else owner[source]
         members.setdefault(owner[name], []).append(name)
     joined = [
         Buffer(
@@ -59,6 +88,13 @@ def collect_buffers(timeline: Timeline) -> list[Buffer]:
         if slot.scratch_bytes
     ]
     return joined + scratch
+
+
+def _peak(buffers: Sequence[Buffer], timeline: Timeline) -> tuple[int, int]:
+    """The slot during which most bytes live, and how many."""
+    live = live_bytes(buffers, len(timeline.slots), 1)
+    most = max(live)
+    return live.index(most), most
 
 
 def _lives(timeline: Timeline) -> dict[str, tuple[int, int]]:

@@ -1,0 +1,123 @@
+"""Trained networks from file to firmware: reference, host, emulator and QEMU agree byte for byte."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from quantmcu.errors import QuantMCUError
+from quantmcu.pipeline import CompileRequest, compile_model
+from quantmcu.program.serialize import load_program
+from quantmcu.reference import execute
+from quantmcu.resources import data_folder
+from quantmcu.results import Result
+from quantmcu.runners import open_runner
+
+SHARED = Path(__file__).parents[3] / "shared" / "models"
+SMALL = (
+    "mlperf_ic_resnet8",
+    "mlperf_vww_mobilenetv1",
+    "mlperf_kws_dscnn",
+    "mlperf_ad_autoencoder",
+    "fmnist_resnet8_28",
+    "blazeface_front_128",
+)
+MOBILENET = "mobilenetv2_1.0_imagenet_144"
+
+# Bytes of the layer-by-layer bound with in-place operators (design/performance.md), where published.
+LAYERWISE_BOUND = {"mlperf_ic_resnet8": 49_152, "mlperf_vww_mobilenetv1": 55_296, "mlperf_kws_dscnn": 16_000}
+
+needs_qemu = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed")
+
+
+def shared_model(name: str) -> Path:
+    path = SHARED / f"{name}.onnx"
+    if not path.is_file():
+        pytest.skip(f"{path} is not here")
+    return path
+
+
+def demo_model() -> Path:
+    (path,) = data_folder("demo").glob("*.onnx")
+    return path
+
+
+def compiled(model: Path, board: str, folder: Path, **options: object) -> Result:
+    request = CompileRequest(model, board, "random", folder / f"{model.stem}-{board}", **options)  # type: ignore[arg-type]
+    return compile_model(request)
+
+
+def assert_bit_exact(result: Result, places: tuple[str, ...], count: int) -> None:
+    program = load_program(result.folder / "program.npz")
+    random = np.random.default_rng(7)
+    samples = [
+        {name: random.integers(0, 256, program.values[name].shape).astype(np.uint8) for name in program.inputs}
+        for _ in range(count)
+    ]
+    samples[0] = {name: np.full_like(codes, 255) for name, codes in samples[0].items()}
+    expected = [execute(program, sample) for sample in samples]
+    for place in places:
+        with closing(open_runner(result, place)) as runner:
+            for sample, wanted in zip(samples, expected, strict=True):
+                outputs = runner.infer([sample[name] for name in program.inputs])
+                for name, got in zip(program.outputs, outputs, strict=True):
+                    np.testing.assert_array_equal(got, wanted[name], err_msg=f"{place}: {name}")
+
+
+@pytest.mark.parametrize("board", ["nucleo-f767", "nucleo-l4r5"])
+def test_demo_model_on_host_and_in_the_emulator(board, tmp_path):
+    assert_bit_exact(compiled(demo_model(), board, tmp_path), ("host", "emulator"), 3)
+
+
+@needs_qemu
+@pytest.mark.qemu
+@pytest.mark.parametrize("board", ["qemu-m4", "qemu-m7"])
+def test_demo_model_in_qemu(board, tmp_path):
+    assert_bit_exact(compiled(demo_model(), board, tmp_path), ("qemu", "emulator"), 3)
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.parametrize("board", ["nucleo-f767", "nucleo-l4r5"])
+@pytest.mark.parametrize("name", SMALL)
+def test_shared_models_on_host_and_in_the_emulator(name, board, tmp_path):
+    assert_bit_exact(compiled(shared_model(name), board, tmp_path), ("host", "emulator"), 100)
+
+
+@needs_qemu
+@pytest.mark.slow
+@pytest.mark.qemu
+@pytest.mark.shared
+@pytest.mark.parametrize("board", ["qemu-m4", "qemu-m7"])
+@pytest.mark.parametrize("name", SMALL)
+def test_shared_models_in_qemu(name, board, tmp_path):
+    assert_bit_exact(compiled(shared_model(name), board, tmp_path), ("qemu",), 100)
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_mobilenetv2_on_the_host(tmp_path):
+    result = compiled(shared_model(MOBILENET), "nucleo-f767", tmp_path, build=False)
+    assert_bit_exact(result, ("host",), 10)
+    assert any("more than nucleo-f767 has" in note for note in result.data["compile"]["notes"])
+    assert result.data["compile"]["seconds"] < 60
+
+
+@pytest.mark.shared
+def test_a_network_that_does_not_fit_says_by_how_much_and_leaves_nothing(tmp_path):
+    with pytest.raises(QuantMCUError, match=r"need [\d,]+ bytes of \w+, [\d,]+ more than nucleo-f411 has") as caught:
+        compiled(shared_model(MOBILENET), "nucleo-f411", tmp_path)
+    assert caught.value.hint
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", sorted(LAYERWISE_BOUND))
+def test_ram_is_no_larger_than_the_layerwise_bound_plus_five_percent(name, tmp_path):
+    memory = compiled(shared_model(name), "nucleo-f767", tmp_path, build=False).data["memory"]
+    assert memory["arena_bytes"] <= LAYERWISE_BOUND[name] * 1.05
+    assert memory["arena_bytes"] == memory["arena_lower_bound_bytes"]
