@@ -80,6 +80,20 @@ class StageSelection:
     stage: PatchStage
     selections: tuple[Selection, ...]
 
+    @property
+    def copy_cycles(self) -> float:
+        """Predicted cycles of moving parts of maps and carried rows."""
+        moved = 0
+        for cell in self.stage.cells:
+            for name, rows in (*cell.carried.items(), *cell.kept.items()):
+                moved += rows * _bytes_of_row(cell.values[name])
+            moved += sum(cell.fresh(name).nbytes for name in self.stage.inputs if name in cell.values)
+            moved += sum(
+                len(region.rows) * len(region.columns) * cell.values[name].row_bytes
+                for name, region in cell.results.items()
+            )
+        return copy_cycles(moved)
+
     def local(self, name: str) -> str:
         """Name of a cell's own array, which is distinct from the whole map's."""
         return f"{self.stage.name}/{name}"
@@ -90,6 +104,20 @@ class StageSelection:
 
 
 AnySelection = Selection | StageSelection
+
+_COPY_CYCLES_PER_BYTE = 0.6
+"""Of memcpy, rows of some hundred bytes, Cortex-M7 and M4 in the emulator."""
+
+
+def copy_cycles(nbytes: float) -> float:
+    """Predicted cycles of copying."""
+    return _COPY_CYCLES_PER_BYTE * nbytes
+
+
+def predicted_cycles(selections: Sequence[AnySelection]) -> float:
+    """Cycles of one inference."""
+    copies = sum(item.copy_cycles for item in selections if isinstance(item, StageSelection))
+    return copies + sum(selection.cycles for selection in flat(selections))
 
 
 def flat(selections: Sequence[AnySelection]) -> list[Selection]:
@@ -169,6 +197,8 @@ class _TimelineBuilder:
         self.program = program
         self.slots: list[Slot] = []
         self.nbytes = {value.name: value.nbytes for value in program.values.values() if value.data is None}
+        for name in program.on_demand:
+            del self.nbytes[name]
         self.spans: dict[str, tuple[int, int]] = {}
 
     def build(self, selections: Sequence[AnySelection]) -> Timeline:
@@ -180,7 +210,8 @@ class _TimelineBuilder:
                 self._step(item)
         written = {name: i for i in reversed(range(len(self.slots))) for name in self.slots[i].writes}
         for name in self.program.inputs:
-            self._span(name, 0, 0)
+            if name not in self.program.on_demand:
+                self._span(name, 0, 0)
         for name in self.program.outputs:
             self._span(name, written.get(name, 0), len(self.slots) - 1)
         used = {name for slot in self.slots for name in (*slot.reads, *slot.writes)} | set(self.spans)
@@ -198,6 +229,7 @@ class _TimelineBuilder:
 
     def _stage(self, item: StageSelection) -> None:
         stage, first = item.stage, len(self.slots)
+        stores = carried_bytes(stage)
         for name, size in _largest(stage).items():
             self.nbytes[item.local(name)] = size
         for name in stage.inputs:
@@ -206,15 +238,15 @@ class _TimelineBuilder:
         for selection in item.selections:
             step = selection.step
             reads = tuple(item.local(name) if name in locals_ else name for name in step.inputs)
-            carries = step.output in stage.carrying
-            in_place = () if carries else tuple(reads[index] for index in selection.in_place)
+            in_place = () if step.output in stores else tuple(reads[index] for index in selection.in_place)
             results = tuple(name for name in stage.outputs if name == step.output)
             writes = (item.local(step.output), *results)
             self.slots.append(Slot(step.name, reads, writes, in_place, selection.scratch_bytes))
         last = len(self.slots) - 1
         for name in (*stage.inputs, *stage.outputs):
-            self._span(name, first, last)
-        for name, size in carried_bytes(stage).items():
+            if name in self.nbytes:
+                self._span(name, first, last)
+        for name, size in stores.items():
             self.nbytes[item.carried(name)] = size
             self._span(item.carried(name), first, last)
 

@@ -1,22 +1,30 @@
 """Searches for patch stages: where to split, how to divide, which rows to carry.
 
-Every candidate is evaluated exactly as it would be compiled: its kernels are chosen, their predicted cycles added up, and its memory
-taken from the same timeline that the planner places. Splits after which the remaining map is larger than before it are not tried.
+The network is cut at its split points: maps that everything later depends on. Between two split points it runs layer by layer or as one
+patch stage. So a way to run it is a path through a graph whose nodes are the split points and whose edges are these choices; a path
+needs the memory of its hungriest edge and the cycles of all edges together. Edges are sketched (quantmcu/patch/sketch.py), the best
+paths built and evaluated exactly as they would be compiled: with the kernels chosen for their cells, and the memory timeline that the
+planner places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.registry import Facts
-from quantmcu.codegen.select import AnySelection, flat, memory_timeline, select_kernels
-from quantmcu.memory.buffers import collect_buffers, live_bytes
+from quantmcu.codegen.select import AnySelection, Selection, flat, memory_timeline, predicted_cycles, select_kernels
+from quantmcu.memory.buffers import Buffer, collect_buffers, live_bytes
 from quantmcu.memory.planner import ALIGNMENT
+from quantmcu.memory.timeline import Timeline
+from quantmcu.patch.axis import Axis
+from quantmcu.patch.channels import split_channels, widest_channels
 from quantmcu.patch.receptive_field import NotDivisibleError
-from quantmcu.patch.stage import StagePlan, divisible_steps, split_program
+from quantmcu.patch.sketch import StageSketcher
+from quantmcu.patch.stage import StagePlan, divisible_steps, split_program, with_inputs_on_demand
 from quantmcu.program import steps
 from quantmcu.program.program import Program
 
@@ -25,9 +33,10 @@ Progress = Callable[[int, int], None]
 HALO_MODES = ("cache", "cache-narrow", "recompute")
 """How the overlap of cells is treated: rows carried; carried except where a pointwise convolution widens; computed again."""
 
-_COLUMNS = (1, 2, 3, 4)
-_ROWS = (2, 3, 4, 6, 9, 12, 18, 24, 36)
-_MOST_CELLS = 72
+_COLUMNS = (1, 2, 3, 4, 6)
+_CELL_HEIGHTS = (1, 2, 3, 4, 6, 8, 12, 18, 28)
+_MOST_CELLS = 144
+_LARGEST_FRONTIER = 28
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,27 +45,54 @@ class Candidate:
 
     Attributes:
         stages: patch stages in order; none for layer by layer.
+        halo_modes: of each stage.
+        channel_parts: into how many parts the channels of the widest convolution at the network's end are split; 1: none.
         program: the program with these stages.
         selections: kernels.
-        halo_modes: of each stage: "recompute", "cache" or "cache-narrow" (expanded maps are recomputed, narrow ones carried).
-        input_in_ram: whether the network's input is counted.
     """
 
     stages: tuple[StagePlan, ...]
     halo_modes: tuple[str, ...]
+    channel_parts: int
     program: Program
     selections: Sequence[AnySelection]
 
     @cached_property
+    def timeline(self) -> Timeline:
+        """When it uses which memory."""
+        return memory_timeline(self.program, self.selections)
+
+    @cached_property
+    def buffers(self) -> list[Buffer]:
+        """What the memory planner places."""
+        return collect_buffers(self.timeline)
+
+    @cached_property
+    def live(self) -> list[int]:
+        """Bytes that live in each slot."""
+        return live_bytes(self.buffers, len(self.timeline.slots), ALIGNMENT)
+
+    @property
     def arena_bytes(self) -> int:
         """Most bytes that live at once."""
-        timeline = memory_timeline(self.program, self.selections)
-        return max(live_bytes(collect_buffers(timeline), len(timeline.slots), ALIGNMENT), default=0)
+        return max(self.live, default=0)
+
+    @property
+    def peak_slot(self) -> int:
+        """Index of the slot that sets it."""
+        return self.live.index(self.arena_bytes)
+
+    @cached_property
+    def arena_bytes_without_input(self) -> int:
+        """Most bytes at once, not counting arrays that hold the network's input (as published figures do)."""
+        buffers = [b for b in self.buffers if not set(b.values[:1]) & set(self.program.inputs)]
+        kept = [b for b in self.buffers if b not in buffers and len(b.values) > 1]
+        return max(live_bytes([*buffers, *kept], len(self.timeline.slots), ALIGNMENT), default=0)
 
     @cached_property
     def cycles(self) -> float:
         """Predicted cycles of one inference."""
-        return sum(selection.cycles for selection in flat(self.selections))
+        return predicted_cycles(self.selections)
 
     @cached_property
     def macs(self) -> int:
@@ -64,67 +100,183 @@ class Candidate:
         return sum(selection.macs for selection in flat(self.selections))
 
 
+@dataclass(frozen=True, eq=False)
+class _Edge:
+    """The network between two split points: a stage, or layer by layer (plan None)."""
+
+    nbytes: int
+    cycles: float
+    plan: StagePlan | None = None
+    halo_mode: str = ""
+    channel_parts: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Path:
+    """From the network's input to a split point."""
+
+    nbytes: int
+    cycles: float
+    edges: tuple[_Edge, ...] = ()
+
+    def extended(self, edge: _Edge) -> _Path:
+        """With one more edge."""
+        return _Path(max(self.nbytes, edge.nbytes), self.cycles + edge.cycles, (*self.edges, edge))
+
+
+T = TypeVar("T", _Edge, _Path)
+
+
 class Search:
     """A search over one program on one core.
 
+    Args:
+        program: without stages.
+        core: to run on.
+        progress: told of edges sketched and of all edges.
+        input_on_demand: the network's input is no array in RAM: the first stage asks for its parts.
+
     Attributes:
-        found: every candidate evaluated so far, layer by layer first.
+        layers: the candidate without stages.
+        points: where stages may begin and end.
     """
 
-    def __init__(self, program: Program, core: Core, progress: Progress | None = None) -> None:
+    def __init__(
+        self, program: Program, core: Core, progress: Progress | None = None, *, input_on_demand: bool = False
+    ) -> None:
         self.program, self.core = program, core
         self.progress = progress or (lambda done, total: None)
+        self.free = frozenset(program.inputs if input_on_demand else ())
         self.facts = Facts()
         self.points = split_points(program)
-        self.found = [self.evaluate((), ())]
+        self.layers = self.evaluate(())
+        self.carrying = {mode: carried_values(program, mode) for mode in HALO_MODES}
+        self.axes = (Axis(program, 0), Axis(program, 1))
 
-    def evaluate(self, stages: tuple[StagePlan, ...], halo_modes: tuple[str, ...]) -> Candidate:
-        """The program with these stages.
+    def evaluate(
+        self, stages: tuple[StagePlan, ...], halo_modes: tuple[str, ...] = (), channel_parts: int = 1
+    ) -> Candidate:
+        """The program with these stages, exactly.
 
         Raises:
             NotDivisibleError: a stage is not possible.
         """
-        split = split_program(self.program, stages) if stages else self.program
-        return Candidate(stages, halo_modes, split, select_kernels(split, self.core, self.facts))
+        program = split_channels(self.program, channel_parts)
+        split = split_program(program, stages) if stages else program
+        if stages and self.free:
+            split = with_inputs_on_demand(split)
+        return Candidate(stages, halo_modes, channel_parts, split, select_kernels(split, self.core, self.facts))
 
-    def run(self, levels: int = 2, most: int = 8) -> list[Candidate]:
-        """The frontier of candidates with up to `levels` stages in a row.
-
-        Later stages are added to the `most` smallest candidates of the frontier so far.
-        """
-        bases = self.found[:1]
-        for level in range(levels):
-            for index, base in enumerate(bases):
-                self._extend(base)
-                self.progress(level * most + index + 1, levels * most)
-            best = [item for item in frontier(self.found) if len(item.stages) == level + 1]
-            bases = best[-most:]
-        return frontier(self.found)
-
-    def _extend(self, base: Candidate) -> None:
-        """One more stage behind those of `base`, divided finer and finer for as long as that saves memory."""
-        names = [point.name for point in self.points]
-        first = 0 if not base.stages else names.index(base.stages[-1].last) + 1
-        for point in self.points[first:]:
-            _, height, width, _ = self.program.output_value(point).shape
-            for mode in HALO_MODES:
-                for columns in (c for c in _COLUMNS if c <= width):
-                    self._refine(base, point.name, mode, columns, height)
-
-    def _refine(self, base: Candidate, last: str, mode: str, columns: int, height: int) -> None:
-        smallest = base.arena_bytes
-        for rows in (r for r in _ROWS if r <= height):
-            if rows * columns > _MOST_CELLS or (mode == "recompute" and (rows > 6 or columns == 1)):
-                break
-            plan = StagePlan(last, (rows, columns), carried_values(self.program, mode))
+    def run(self) -> list[Candidate]:
+        """The frontier of memory against predicted cycles, the fastest first."""
+        found = [self.layers]
+        for path in _thinned(self._paths(), _LARGEST_FRONTIER):
+            plans = [(edge.plan, edge.halo_mode) for edge in path.edges if edge.plan is not None]
+            parts = path.edges[-1].channel_parts
+            if not plans and parts == 1:
+                continue
             try:
-                item = self.evaluate((*base.stages, plan), (*base.halo_modes, mode))
+                found.append(self.evaluate(tuple(p for p, _ in plans), tuple(mode for _, mode in plans), parts))
             except NotDivisibleError:
                 continue
-            self.found.append(item)
-            if item.arena_bytes >= smallest and rows > _ROWS[1]:
-                break
-            smallest = min(smallest, item.arena_bytes)
+        return frontier(found)
+
+    def _paths(self) -> list[_Path]:
+        """The best paths to the network's end, by memory and cycles."""
+        nodes = len(self.points) + 1
+        best: list[list[_Path]] = [[] for _ in range(nodes + 1)]
+        best[0] = [_Path(0, 0.0)]
+        for node in range(nodes):
+            self.progress(node, nodes)
+            for end in range(node + 1, nodes + 1):
+                edges = _best(self._edges(node, end))
+                best[end] = _best([*best[end], *(path.extended(edge) for path in best[node] for edge in edges)])
+        return best[nodes]
+
+    def _edges(self, start: int, end: int) -> Iterator[_Edge]:
+        """All ways from split point `start` to `end`; 0 is the network's input, the last one its end."""
+        if end == start + 1:
+            yield from self._layers(start, end)
+        if end > len(self.points):
+            return
+        inside = self._between(start, end)
+        sketcher = self._sketcher(start, inside, self.points[end - 1].output)
+        if sketcher is None:
+            return
+        last, after = self.points[end - 1].name, self.points[start - 1].name if start else None
+        _, height, width, _ = self.program.output_value(self.points[end - 1]).shape
+        for grid in _grids(height, width):
+            for mode, carrying in self.carrying.items():
+                if mode == "recompute" and (grid[1] == 1 or grid[0] > 12):
+                    continue
+                sketch = sketcher.sketch(grid, carrying)
+                yield _Edge(sketch.nbytes, sketch.cycles, StagePlan(last, grid, carrying, after), mode)
+
+    def _between(self, start: int, end: int) -> list[steps.Step]:
+        names = [step.name for step in self.program.steps]
+        first = names.index(self.points[start - 1].name) + 1 if start else 0
+        stop = names.index(self.points[end - 1].name) + 1 if end <= len(self.points) else len(names)
+        return list(self.program.steps[first:stop])
+
+    def _sketcher(self, start: int, inside: Sequence[steps.Step], output: str) -> StageSketcher | None:
+        produced = {step.output for step in inside}
+        read = dict.fromkeys(name for step in inside for name in step.inputs if name not in produced)
+        inputs = [name for name in read if self.program.values[name].data is None]
+        base = {item.step.name: item for item in self.layers.selections if isinstance(item, Selection)}
+        try:
+            sketcher = StageSketcher(self.program, inside, inputs, (output,), base, self.axes, self.free)
+            sketcher.sketch((1, 1), frozenset())
+        except NotDivisibleError:
+            return None
+        return sketcher
+
+    def _layers(self, start: int, end: int) -> Iterator[_Edge]:
+        """Layer by layer; the network's end also with its widest convolution split by channels."""
+        yield self._layer_edge(self.layers, start, end)
+        if end > len(self.points):
+            for parts in _channel_parts(self.program):
+                yield self._layer_edge(self.evaluate((), (), parts), start, end)
+
+    def _layer_edge(self, candidate: Candidate, start: int, end: int) -> _Edge:
+        slots = [slot.name for slot in candidate.timeline.slots]
+        first = slots.index(self.points[start - 1].name) + 1 if start else 0
+        stop = slots.index(self.points[end - 1].name) + 1 if end <= len(self.points) else len(slots)
+        cycles = sum(item.cycles for item in flat(candidate.selections)[first:stop])
+        return _Edge(max(candidate.live[first:stop], default=0), cycles, channel_parts=candidate.channel_parts)
+
+
+def _grids(height: int, width: int) -> Iterator[tuple[int, int]]:
+    rows = sorted({-(-height // cell) for cell in _CELL_HEIGHTS if cell <= height})
+    for columns in _COLUMNS:
+        for row in rows:
+            if columns <= width and 1 < row * columns <= _MOST_CELLS:
+                yield row, columns
+
+
+def _channel_parts(program: Program) -> list[int]:
+    channels = widest_channels(program)
+    return [parts for parts in (2, 4, 8, 16) if channels % (4 * parts) == 0]
+
+
+def _best(items: Iterable[T]) -> list[T]:
+    """Those that no other one beats in both memory and cycles, the fastest first."""
+    best: list[T] = []
+    for item in sorted(items, key=lambda entry: (entry.cycles, entry.nbytes)):
+        if not best or item.nbytes < best[-1].nbytes:
+            best.append(item)
+    return best
+
+
+def _thinned(paths: Sequence[_Path], most: int) -> list[_Path]:
+    """At most about `most` of the paths, evenly in the logarithm of their memory, the smallest and the fastest included."""
+    if len(paths) <= most:
+        return list(paths)
+    ratio = (paths[0].nbytes / max(1, paths[-1].nbytes)) ** (1 / most)
+    kept = [paths[-1]]
+    for path in reversed(paths[:-1]):
+        if path.nbytes >= kept[-1].nbytes * ratio or path is paths[0]:
+            kept.append(path)
+    return kept[::-1]
 
 
 def frontier(candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -154,19 +306,22 @@ def _expands(program: Program, step: steps.Step) -> bool:
 
 
 def split_points(program: Program) -> list[steps.Step]:
-    """Steps after which a patch stage may end: one map crosses there, and it is no larger than its neighbours."""
+    """Steps at which a patch stage may begin or end: one map crosses there, and it is no larger than its neighbours."""
     divisible = set(divisible_steps(program))
     points = []
     for index, step in enumerate(program.steps):
         if step.name not in divisible:
             break
-        later = {name for other in program.steps[index + 1 :] for name in other.inputs} | set(program.outputs)
-        crossing = {s.output for s in program.steps[: index + 1]} & later
-        crossing |= set(program.inputs) & later
-        if crossing != {step.output}:
+        if crossing_values(program, index) != {step.output} or program.output_value(step).shape[1:3] == (1, 1):
             continue
         size = program.output_value(step).nbytes
         following = [program.output_value(s).nbytes for s in program.steps[index + 1 : index + 2]]
         if all(size <= other for other in following) and size <= program.input_values(step)[0].nbytes:
             points.append(step)
     return points
+
+
+def crossing_values(program: Program, index: int) -> set[str]:
+    """Values made before or by step `index` that are needed behind it."""
+    later = {name for other in program.steps[index + 1 :] for name in other.inputs} | set(program.outputs)
+    return ({step.output for step in program.steps[: index + 1]} | set(program.inputs)) & later

@@ -25,15 +25,18 @@ class StagePlan:
         last: name of the step that ends the stage; the stage is all steps that it depends on, up to the stage before.
         grid: rows and columns of cells.
         carrying: names of values that carry rows down a column of cells; empty for recompute.
+        after: name of the step behind which the stage begins: the steps up to it run before, layer by layer. None: where
+            the stage before ended.
     """
 
     last: str
     grid: tuple[int, int]
     carrying: frozenset[str] = frozenset()
+    after: str | None = None
 
 
 def split_program(program: Program, plans: Sequence[StagePlan]) -> Program:
-    """`program` with its first steps as patch stages, one after another.
+    """`program` with some of its steps as patch stages, in their order.
 
     Raises:
         NotDivisibleError: a step of a stage needs whole maps, or the grid is finer than an output.
@@ -41,11 +44,21 @@ def split_program(program: Program, plans: Sequence[StagePlan]) -> Program:
     done: list[steps.Step] = []
     rest = list(program.steps)
     for plan in plans:
+        if plan.after is not None and any(step.name == plan.after for step in rest):
+            before = _ancestors(rest, plan.after)
+            done += before
+            rest = [step for step in rest if step not in before]
         inside = _ancestors(rest, plan.last)
         outside = [step for step in rest if step not in inside]
         done.append(build_stage(program, inside, outside, plan))
         rest = outside
     return replace(program, steps=(*done, *rest))
+
+
+def with_inputs_on_demand(program: Program) -> Program:
+    """`program` with those inputs on demand that only patch stages read."""
+    needed = {name for step in program.steps if not isinstance(step, PatchStage) for name in step.inputs}
+    return replace(program, on_demand=frozenset(program.inputs) - needed - set(program.outputs))
 
 
 def _ancestors(candidates: Sequence[steps.Step], last: str) -> list[steps.Step]:
@@ -152,16 +165,16 @@ class _StageBuilder:
         if region.is_empty:
             return EMPTY
         start = region.rows.start
-        if name in self.plan.carrying and self._can_carry(name):
+        if name in self.plan.carrying and self._can_carry(name, len(region.columns)):
             start = min(max(start, available.get(name, start)), region.rows.stop)
             available[name] = max(available.get(name, 0), region.rows.stop)
         trace.carried[name] = start - region.rows.start
         return Region(Interval(start, region.rows.stop), region.columns)
 
-    def _can_carry(self, name: str) -> bool:
+    def _can_carry(self, name: str, columns: int) -> bool:
         """Rows are carried as whole words, so that what follows them stays aligned."""
         value = self.program.values[name]
-        return len(value.shape) == 4 and value.row_bytes % 4 == 0
+        return len(value.shape) == 4 and columns * value.row_bytes % 4 == 0
 
     def _crops(self, traces: Sequence[_Trace]) -> list[tuple[steps.Step, int]]:
         """Inputs of steps that read less than the whole local value in some cell, and so need a crop in all cells."""

@@ -21,7 +21,8 @@ class Value:
 
     Attributes:
         shape: all dimensions, N = 1 included.
-        bits: 8, 4 or 2 for codes, packed densely along the last axis, each pixel on a byte of its own; 32 for int32 indices.
+        bits: 8, 4 or 2 for codes, packed densely along the last axis, each pixel on a byte of its own; 32 for int32
+        indices.
         qparams: the real meaning of the codes; None for indices.
         data: the codes (unpacked, uint8), when the value is a constant in flash.
     """
@@ -64,6 +65,7 @@ class Program:
         steps: in execution order.
         values: by name.
         input_layouts, output_layouts: as in `ir.Graph`: permutation from the ONNX model's axes to ours, or None.
+        on_demand: inputs that are no arrays in RAM: the patch stages that read them ask for the parts that they need.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Program:
     values: Mapping[str, Value]
     input_layouts: tuple[tuple[int, ...] | None, ...] = ()
     output_layouts: tuple[tuple[int, ...] | None, ...] = ()
+    on_demand: frozenset[str] = frozenset()
 
     def input_values(self, step: Step) -> tuple[Value, ...]:
         """The values that `step` reads."""
@@ -86,7 +89,9 @@ class Program:
     def sha256(self) -> str:
         """Digest of everything that decides a result: steps, integers, shapes, inputs and outputs."""
         digest = hashlib.sha256()
-        _digest(digest, [self.inputs, self.outputs, list(self.steps), [self.values[name] for name in sorted(self.values)]])
+        _digest(
+            digest, [self.inputs, self.outputs, list(self.steps), [self.values[name] for name in sorted(self.values)]]
+        )
         return digest.hexdigest()
 
 
