@@ -109,7 +109,7 @@ class _Trace:
     row: int
     column: int
     results: dict[str, Region]
-    regions: dict[str, Region] = field(default_factory=dict)
+    regions: dict[str, Region]
     carried: dict[str, int] = field(default_factory=dict)
     cut: dict[str, RegionStep] = field(default_factory=dict)
 
@@ -131,22 +131,40 @@ class _StageBuilder:
         traces: list[list[_Trace]] = []
         for column in range(self.plan.grid[1]):
             traces.append([])
+            columns = self._columns(column)
             available: dict[str, int] = {}  # value -> first row that no earlier cell of this column has
             for row in range(self.plan.grid[0]):
-                traces[-1].append(self._trace(row, column, available))
+                traces[-1].append(self._trace(row, column, columns, available))
         crops = self._crops([trace for column in traces for trace in column])
         self.order = tuple(
             name for step in self.inside for name in (*(_crop_name(step, i) for s, i in crops if s is step), step.name)
         )
-        return tuple(self._cell(trace, crops, column[index + 1 :]) for column in traces for index, trace in enumerate(column))
+        return tuple(
+            self._cell(trace, crops, column[index + 1 :]) for column in traces for index, trace in enumerate(column)
+        )
 
-    def _trace(self, row: int, column: int, available: dict[str, int]) -> _Trace:
+    def _columns(self, column: int) -> dict[str, Interval]:
+        """The columns of every value that a column of cells needs. All its cells hold the same, so that rows fit together."""
+        regions = {}
+        for name in self.outputs:
+            everything = whole(self.program.values[name].shape)
+            regions[name] = Region(everything.rows, divide(len(everything.columns), self.plan.grid[1])[column])
+        for step in reversed(self.inside):
+            values, output = self.program.input_values(step), self.program.output_value(step)
+            inputs = cut(step, values, output, regions[step.output]).inputs
+            for value, region in zip(values, inputs, strict=True):
+                regions[value.name] = regions.get(value.name, EMPTY).union(region)
+        return {name: region.columns for name, region in regions.items()}
+
+    def _trace(self, row: int, column: int, columns: dict[str, Interval], available: dict[str, int]) -> _Trace:
         """Backwards from the cell's part of each output; `available` is brought up to date."""
         results = {}
         for name in self.outputs:
             shape = self.program.values[name].shape
-            results[name] = Region(divide(shape[1], self.plan.grid[0])[row], divide(shape[2], self.plan.grid[1])[column])
-        trace = _Trace(row, column, results, regions=dict(results))
+            parts = divide(shape[2], self.plan.grid[1])
+            results[name] = Region(divide(shape[1], self.plan.grid[0])[row], parts[column])
+        regions = {name: Region(region.rows, columns[name]) for name, region in results.items()}
+        trace = _Trace(row, column, results, regions)
         for step in reversed(self.inside):
             fresh = self._carry(trace, step.output, available)
             if fresh.is_empty:
@@ -154,7 +172,8 @@ class _StageBuilder:
             values, output = self.program.input_values(step), self.program.output_value(step)
             trace.cut[step.name] = smaller = cut(step, values, output, fresh)
             for value, region in zip(values, smaller.inputs, strict=True):
-                trace.regions[value.name] = trace.regions.get(value.name, EMPTY).union(region)
+                rows = trace.regions.get(value.name, EMPTY).rows.union(region.rows)
+                trace.regions[value.name] = Region(rows, columns[value.name])
         for name in self.inputs:
             self._carry(trace, name, available)
         return trace
@@ -183,9 +202,8 @@ class _StageBuilder:
             for index, name in enumerate(step.inputs):
                 if self.program.values[name].data is not None or len(self.program.values[name].shape) != 4:
                     continue
-                if any(
-                    trace.cut[step.name].inputs[index] != trace.regions[name] for trace in traces if step.name in trace.cut
-                ):
+                cutting = (trace for trace in traces if step.name in trace.cut)
+                if any(trace.cut[step.name].inputs[index] != trace.regions[name] for trace in cutting):
                     found.append((step, index))
         return found
 
@@ -206,7 +224,8 @@ class _StageBuilder:
                     name = _crop_name(step, index)
                     operands[index] = name
                     values[name] = replace(self._local(step.inputs[index], smaller.inputs[index]), name=name)
-                    cell_steps[name] = _crop(step, index, trace.regions[step.inputs[index]], smaller.inputs[index], values[name])
+                    given = trace.regions[step.inputs[index]]
+                    cell_steps[name] = _crop(step, index, given, smaller.inputs[index], values[name])
             cell_steps[step.name] = replace(smaller.step, inputs=tuple(operands))
         kept = {name: self._kept(name, later) for name in values if name in self.plan.carrying}
         return Cell(
