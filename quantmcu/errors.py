@@ -56,7 +56,7 @@ class ToolError(QuantMCUError):
         super().__init__(what, where, why, hint, ExitStatus.TOOLS)
 
 
-class ProblemList(QuantMCUError):
+class ProblemListError(QuantMCUError):
     """Several independent problems, reported at once."""
 
     def __init__(self, what: str, problems: list[QuantMCUError], hint: str = "") -> None:

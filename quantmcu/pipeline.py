@@ -144,7 +144,8 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
             with clock.stage("build"):
                 built = build_project(folder, board, toolchain=request.toolchain)
         digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
-        result = Result(folder, describe(request.model.name, digest, board, budget, network, dataset, input_format, clock, built))
+        result = Result(folder, describe(request.model.name, digest, board, budget, network, dataset, input_format,
+        clock, built))
         result.save()
         write_report(result)
     return Result.load(out)
@@ -167,7 +168,9 @@ def _calibration_data(
 
 
 def _raw_pixels(graph: Graph, dataset: Dataset, preprocess: Preprocess | None) -> tuple[Graph, str]:
-    """The graph for raw camera bytes where its preprocessing is one scale and a whole zero point; what the input takes."""
+    """The graph for raw camera bytes where its preprocessing is one scale and a whole zero point; what the input
+    takes.
+    """
     if preprocess is None or not dataset.is_pixels or len(graph.inputs) != 1:
         return graph, "codes: round(real value / scale) + zero point"
     affine = preprocess.affine(graph.tensor(graph.inputs[0]).shape[-1])

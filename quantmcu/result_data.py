@@ -57,7 +57,14 @@ def describe(
             "flash_bytes": budget.flash_bytes,
             "ram_bytes": budget.ram_bytes,
         },
-        "plan": {"split_at": None, "grid": [1, 1], "halo_mode": None, "stage_macs": 0, "stage_macs_unsplit": 0, "branches": []},
+        "plan": {
+            "split_at": None,
+            "grid": [1, 1],
+            "halo_mode": None,
+            "stage_macs": 0,
+            "stage_macs_unsplit": 0,
+            "branches": [],
+        },
         "bitops": _bitops(network),
         "memory": _memory(network, board, budget, built),
         "steps": _steps(network),
@@ -104,9 +111,7 @@ def _bitops(network: CompiledNetwork) -> dict[str, Any]:
     }
 
 
-def _memory(
-    network: CompiledNetwork, board: Board, budget: Budget, built: BuildResult | None
-) -> dict[str, Any]:
+def _memory(network: CompiledNetwork, board: Board, budget: Budget, built: BuildResult | None) -> dict[str, Any]:
     plan, program, slots = network.plan, network.program, network.timeline.slots
     scratch = max((selection.scratch_bytes for selection in flat(network.selections)), default=0)
     live = [b for b in plan.buffers if b.first <= plan.peak_step <= b.last]
@@ -125,9 +130,7 @@ def _memory(
         "flash_total_bytes": None,
         "peak_step": slots[plan.peak_step].name,
         "peak_live": [{"values": list(b.values) or ["scratch"], "bytes": b.nbytes} for b in live],
-        "timeline": [
-            {"step": slot.name, "live_bytes": nbytes} for slot, nbytes in zip(slots, plan.live, strict=True)
-        ],
+        "timeline": [{"step": slot.name, "live_bytes": nbytes} for slot, nbytes in zip(slots, plan.live, strict=True)],
     }
     if built is not None:
         memory |= _linked(built.elf, board)

@@ -23,7 +23,9 @@ class ProgramBuilder:
     def shape(self, name: str | None = None) -> tuple[int, ...]:
         return self.values[name or self.last].shape
 
-    def _add(self, step_type: type[steps.Step], shape: tuple[int, ...], inputs: tuple[str, ...], **fields: object) -> str:
+    def _add(
+        self, step_type: type[steps.Step], shape: tuple[int, ...], inputs: tuple[str, ...], **fields: object
+    ) -> str:
         name = f"{step_type.__name__.lower()}_{len(self.steps)}"
         self.values[f"{name}_out"] = Value(f"{name}_out", shape, 8, QP)
         self.steps.append(step_type(name=name, layer=name, inputs=inputs, output=f"{name}_out", **fields))
@@ -43,7 +45,9 @@ class ProgramBuilder:
         size = self._window(kernel, strides, dilations, pads)
         weight = self.random.integers(-127, 128, (channels, *kernel, inputs // groups)).astype(np.int8)
         ratios = self.random.uniform(0.2, 1.0, channels) * 6 / (127 * 8 * max(1, weight[0].size) ** 0.5)
-        bias = self.random.integers(-4000, 4000, channels) - 120 * weight.reshape(channels, -1).astype(np.int64).sum(axis=1)
+        bias = self.random.integers(-4000, 4000, channels) - 120 * weight.reshape(channels, -1).astype(np.int64).sum(
+            axis=1
+        )
         return self._add(
             steps.Convolution,
             (1, *size, channels),
@@ -66,7 +70,13 @@ class ProgramBuilder:
     def max_pool(self, kernel=(2, 2), strides=(2, 2), pads=(0, 0, 0, 0)) -> str:
         size = self._window(kernel, strides, (1, 1), pads)
         return self._add(
-            steps.MaxPool, (1, *size, self.shape()[3]), (self.last,), kernel=kernel, strides=strides, dilations=(1, 1), pads=pads
+            steps.MaxPool,
+            (1, *size, self.shape()[3]),
+            (self.last,),
+            kernel=kernel,
+            strides=strides,
+            dilations=(1, 1),
+            pads=pads,
         )
 
     def average_pool(self, kernel=(2, 2), strides=(2, 2), pads=(0, 0, 0, 0)) -> str:
@@ -175,7 +185,10 @@ class ProgramBuilder:
 @st.composite
 def divisible_builders(draw, layers: int = 4) -> ProgramBuilder:
     """Chains of operators that patches can run, with skips, concatenations, odd sizes."""
-    builder = ProgramBuilder((draw(st.integers(7, 24)), draw(st.integers(7, 24)), draw(st.sampled_from([1, 3, 4]))), draw(st.integers(0, 2**16)))
+    builder = ProgramBuilder(
+        (draw(st.integers(7, 24)), draw(st.integers(7, 24)), draw(st.sampled_from([1, 3, 4]))),
+        draw(st.integers(0, 2**16)),
+    )
     small = st.integers(0, 2)
     for _ in range(draw(st.integers(1, layers))):
         _, height, width, channels = builder.shape()
@@ -190,7 +203,9 @@ def divisible_builders(draw, layers: int = 4) -> ProgramBuilder:
             case "depthwise":
                 if channels > 1:
                     d = draw(st.integers(1, 2)) if min(height, width) > 5 else 1
-                    builder.depthwise(kernel=(3, 3), dilations=(d, d), pads=(d, d, d, d), strides=(draw(st.integers(1, 2)),) * 2)
+                    builder.depthwise(
+                        kernel=(3, 3), dilations=(d, d), pads=(d, d, d, d), strides=(draw(st.integers(1, 2)),) * 2
+                    )
             case "block":
                 skip = builder.last
                 builder.conv(8, kernel=(1, 1), pads=(0, 0, 0, 0))

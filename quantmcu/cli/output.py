@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from quantmcu.cli.progress import PlainProgress, QuietProgress, TerminalProgress
-from quantmcu.errors import ProblemList, QuantMCUError
+from quantmcu.errors import ProblemListError, QuantMCUError
 from quantmcu.progress import Progress
 
 
@@ -67,6 +67,6 @@ def error_document(error: QuantMCUError) -> dict[str, Any]:
         "hint": error.hint,
         "status": int(error.status),
     }
-    if isinstance(error, ProblemList):
+    if isinstance(error, ProblemListError):
         document["problems"] = [error_document(problem) for problem in error.problems]
     return document

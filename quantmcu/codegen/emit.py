@@ -1,6 +1,7 @@
 """Writes the C of a network: model.c, weights.h, and the kernels that it uses.
 
-All decisions were made before: the kernels state what to call with which constants, the memory plan where everything lies.
+All decisions were made before: the kernels state what to call with which constants, the memory plan where everything
+lies.
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ class EmittedModel:
     """The generated folder.
 
     Attributes:
-        files: text by path: quantmcu.h, model.c, weights.h, kernels/*. Self-contained C11; of libc only memcpy and memset.
+        files: text by path: quantmcu.h, model.c, weights.h, kernels/*. Self-contained C11; of libc only memcpy and
+        memset.
         constant_bytes: bytes of weights and tables in flash.
     """
 
@@ -179,15 +181,11 @@ def _literal(value: int, dtype: np.dtype[np.generic]) -> str:
     return str(value)
 
 
-def _port(
-    program: Program, names: Names, name: str, index: int, layouts: Sequence[tuple[int, ...] | None]
-) -> PortText:
+def _port(program: Program, names: Names, name: str, index: int, layouts: Sequence[tuple[int, ...] | None]) -> PortText:
     value = program.values[name]
     layout = layouts[index] if index < len(layouts) else None
     note = f"axes {layout} of the ONNX model" if layout else ""
     scale = np.float32(value.qparams.scale if value.qparams else 1)
     zero_point = value.qparams.zero_point if value.qparams else 0
     text = np.format_float_scientific(scale, unique=True, trim="0")
-    return PortText(
-        name, names.pointer(name), value.nbytes, value.bits, value.shape, f"{text}f", zero_point, note
-    )
+    return PortText(name, names.pointer(name), value.nbytes, value.bits, value.shape, f"{text}f", zero_point, note)

@@ -16,7 +16,8 @@ def c_identifiers(names: Mapping[str, str], prefer: Collection[str] = ()) -> dic
     """A unique lower-case C identifier for each name, deterministic in the order given.
 
     Args:
-        names: each name with a substitute, which is taken where the name is too long to be read (converters join the names of
+        names: each name with a substitute, which is taken where the name is too long to be read (converters join the
+        names of
             several layers into one) or stands in `prefer`.
     """
     taken: set[str] = set(_KEYWORDS)

@@ -1,4 +1,7 @@
-"""What a kernel states about itself: the one place for selection, memory planning, packing of weights and latency prediction."""
+"""What a kernel states about itself.
+
+Selection, memory planning, packing of weights and latency prediction all read this one place.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,8 @@ class Constant:
 
     Attributes:
         suffix: the C name is `<step name>_<suffix>`.
-        data: one-dimensional (or flattened) array; its dtype decides the C type (int8_t .. int32_t, uint8_t .. uint32_t).
+        data: one-dimensional (or flattened) array; its dtype decides the C type (int8_t .. int32_t, uint8_t ..
+        uint32_t).
         align: alignment in bytes.
         comment: one line above the array: layout and meaning.
     """
@@ -104,7 +108,8 @@ class Call:
 
     Attributes:
         function: C symbol.
-        structure: C type of the parameter structure; it is emitted as `static const` with designated initialisers. Empty: none.
+        structure: C type of the parameter structure; it is emitted as `static const` with designated initialisers.
+        Empty: none.
         fields: of the structure, in order.
         arguments: after the structure.
     """

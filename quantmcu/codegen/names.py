@@ -62,7 +62,7 @@ class Names:
         return self.constants.get(name) or self.maps[name]
 
     def scratch(self, selection: Selection) -> str:
-        """C expression of the address of a step's scratch memory; a kernel that needs none here may still take a pointer."""
+        """C expression of the address of a step's scratch memory; NULL where the kernel needs none."""
         if not selection.scratch_bytes:
             return "NULL"
         return f"SCRATCH_{self.steps[selection.step.name].upper()}"
@@ -73,7 +73,9 @@ class Names:
 
     def map_texts(self) -> list[MapText]:
         """All arrays in RAM, in the order of their macros' making."""
-        return [MapText(macro, self.address(self.places[name]), self._comment(name)) for name, macro in self.maps.items()]
+        return [
+            MapText(macro, self.address(self.places[name]), self._comment(name)) for name, macro in self.maps.items()
+        ]
 
     def _comment(self, name: str) -> str:
         value = self.program.values.get(name)

@@ -40,9 +40,9 @@ class KernelFacts:
 
 
 class Facts:
-    """Asks kernels, and remembers the answers by step name and geometry: a search asks the same questions thousands of times.
+    """Asks kernels, and remembers the answers by step name and geometry.
 
-    Valid for the steps of one program, whose names are unique.
+    A search asks the same questions thousands of times. Valid for the steps of one program, whose names are unique.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """The C of one step: its calls, with the constants that they refer to.
 
-A step of a patch stage runs in several variants, one for each geometry that its cells have. What differs between them (fields,
-offsets) goes into tables indexed by the variant, so that code does not grow with the grid.
+A step of a patch stage runs in several variants, one for each geometry that its cells have. What differs between them
+(fields, offsets) goes into tables indexed by the variant, so that code does not grow with the grid.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from quantmcu.program.stages import Cell
 
 @dataclass(frozen=True)
 class TableText:
-    """A constant table inside a function: `static const <ctype> <name>[] = {rows}`; not an array where it has one row."""
+    """A constant table inside a function; a layer's parameters with a single row are no array."""
 
     ctype: str
     name: str
@@ -181,7 +181,9 @@ class _StepWriter:
         while True:
             name = f"{self.prefix}_{constant.suffix}" + (f"_{number}" if number > 1 else "")
             known = self.constants.setdefault(name, constant)
-            if known is constant or (known.data.dtype == constant.data.dtype and np.array_equal(known.data, constant.data)):
+            if known is constant or (
+                known.data.dtype == constant.data.dtype and np.array_equal(known.data, constant.data)
+            ):
                 return name
             number += 1
 
@@ -216,7 +218,7 @@ class _StepWriter:
     def _argument(self, arguments: Sequence[Argument], first: int) -> str:
         match arguments[0]:
             case int():
-                return self._offset([int(a) for a in arguments], first)  # type: ignore[call-overload]
+                return self._offset([a for a in arguments if isinstance(a, int)], first)
             case Input(index, _):
                 base = self._pointer(self.selection.step.inputs[index])
             case Output():
@@ -304,9 +306,7 @@ def carries_table(entries: Sequence[tuple[int, int, int]]) -> TableText:
     return TableText("qmcu_carry", "carries", rows)
 
 
-def carry_calls(
-    names: Names, item: StageSelection, name: str, index: str
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def carry_calls(names: Names, item: StageSelection, name: str, index: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The calls before and after the value is made."""
     local, carried = names.maps[item.local(name)], names.maps[item.carried(name)]
     which = f"&carries[{index}]"

@@ -26,7 +26,7 @@ def environment() -> Environment:
 
 
 def c_string(text: str) -> str:
-    """`text` as the inside of a C string literal; what is not printable ASCII becomes an octal escape of its UTF-8 bytes."""
+    """`text` as the inside of a C string literal; UTF-8 bytes that are not printable ASCII become octal escapes."""
     escapes = {'"': '\\"', "\\": "\\\\", "?": "\\?"}  # "\?" keeps trigraphs away
     printable = (chr(byte) if 32 <= byte < 127 else f"\\{byte:03o}" for byte in text.encode())
     return "".join(escapes.get(character, character) for character in printable)

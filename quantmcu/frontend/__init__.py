@@ -28,6 +28,6 @@ def load_onnx(model: Path | onnx.ModelProto) -> Graph:
 
     Raises:
         UsageError: the file is missing or not an ONNX model.
-        QuantMCUError: the model cannot be compiled; a ProblemList with every node concerned.
+        QuantMCUError: the model cannot be compiled; a ProblemListError with every node concerned.
     """
     return load_model(model if isinstance(model, onnx.ModelProto) else read_model(Path(model)))

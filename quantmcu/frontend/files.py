@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from quantmcu.errors import ProblemList, QuantMCUError, UsageError
+from quantmcu.errors import ProblemListError, QuantMCUError, UsageError
 
 _EXPORT_HINT = "export the model again, for example with torch.onnx.export"
 
@@ -77,7 +77,7 @@ def _load_external_data(model: onnx.ModelProto, path: Path) -> None:
                 )
             )
     if problems:
-        raise ProblemList(f"the external data of {path.name} cannot be used", problems)
+        raise ProblemListError(f"the external data of {path.name} cannot be used", problems)
     if external:
         try:
             onnx.load_external_data_for_model(model, str(folder))

@@ -10,7 +10,7 @@ import onnx.inliner
 from onnx.reference import ReferenceEvaluator
 
 import quantmcu.frontend.operators  # noqa: F401  fills the registry
-from quantmcu.errors import ProblemList, QuantMCUError
+from quantmcu.errors import ProblemListError, QuantMCUError
 from quantmcu.frontend.builder import Builder, channels_last, inverse
 from quantmcu.frontend.layout import input_permutation
 from quantmcu.frontend.node import Constant, Node, Value, View, attribute_values
@@ -271,11 +271,11 @@ def load_model(model: onnx.ModelProto) -> Graph:
     """The graph of a model.
 
     Raises:
-        QuantMCUError: the model cannot be compiled; a ProblemList where several nodes are concerned.
+        QuantMCUError: the model cannot be compiled; a ProblemListError where several nodes are concerned.
     """
     result = import_model(model)
     if result.graph is None:
-        raise ProblemList(
+        raise ProblemListError(
             f"the model {model.graph.name or 'given'} cannot be compiled",
             result.problems,
             "see `quantmcu ops` for what is supported",

@@ -11,7 +11,8 @@ from quantmcu.memory.planner import ALIGNMENT, ArenaRegion, DoesNotFitError
 from quantmcu.memory.timeline import Timeline
 from quantmcu.targets import Board
 
-# Variables of harness, ports and runtime (receive buffers, times by step, ...), checked against the linked ELF after the build.
+# Variables of harness, ports and runtime (receive buffers, times by step, ...), checked against the linked ELF after
+# the build.
 FIRMWARE_DATA_BYTES = 4096
 # Code of harness, ports and kernels that is assumed before the linker knows better.
 FIRMWARE_CODE_BYTES = 24 * 1024
@@ -79,12 +80,15 @@ def ram_error(
     if over > 0:
         what = f"the feature maps need {problem.needed:,} bytes of RAM, {over:,} more than {board.id} has for them"
     else:
-        what = f"the feature maps ({problem.needed:,} bytes at once) can't be arranged in the memory regions of {board.id}"
+        what = (
+            f"the feature maps ({problem.needed:,} bytes at once) can't be arranged in the memory regions of {board.id}"
+        )
     regions = ", ".join(f"{region.name} {region.capacity:,}" for region in budget.regions)
     return QuantMCUError(
         what,
         where=f"step {problem.peak_step} ({slot.name})",
-        why=f"alive at once: {parts}; there is room for {budget.arena_bytes:,} ({regions}; largest piece {largest_region:,})",
+        why=f"alive at once: {parts}; there is room for {budget.arena_bytes:,} "
+        f"({regions}; largest piece {largest_region:,})",
         hint="a smaller input, a narrower network, or a board with more RAM (`quantmcu boards`)",
     )
 

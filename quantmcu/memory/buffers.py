@@ -33,8 +33,8 @@ class Buffer:
 def collect_buffers(timeline: Timeline) -> list[Buffer]:
     """The buffers of a timeline: arrays joined where a slot runs in place, plus scratch memory.
 
-    A join of arrays of different sizes lets the smaller one occupy the memory of the larger for its whole life. It is undone
-    where it is alive at the peak and the peak is lower without it.
+    A join of arrays of different sizes lets the smaller one occupy the memory of the larger for its whole life. It is
+    undone where it is alive at the peak and the peak is lower without it.
     """
     lives = _lives(timeline)
     takes_over = _takes_over(timeline, lives)
@@ -64,9 +64,7 @@ def _takes_over(timeline: Timeline, lives: Mapping[str, tuple[int, int]]) -> dic
     return found
 
 
-def _buffers(
-    timeline: Timeline, lives: Mapping[str, tuple[int, int]], takes_over: Mapping[str, str]
-) -> list[Buffer]:
+def _buffers(timeline: Timeline, lives: Mapping[str, tuple[int, int]], takes_over: Mapping[str, str]) -> list[Buffer]:
     owner: dict[str, str] = {}
     members: dict[str, list[str]] = {}
     for name in sorted(lives, key=lambda name: lives[name][0]):
@@ -108,9 +106,7 @@ def _lives(timeline: Timeline) -> dict[str, tuple[int, int]]:
     return lives
 
 
-def _dies(
-    source: str, index: int, slot: Slot, lives: Mapping[str, tuple[int, int]], timeline: Timeline
-) -> bool:
+def _dies(source: str, index: int, slot: Slot, lives: Mapping[str, tuple[int, int]], timeline: Timeline) -> bool:
     """Whether nothing needs `source` any more once slot `index` has read it, and it is no constant."""
     return source in timeline.nbytes and lives[source][1] == index and slot.reads.count(source) == 1
 

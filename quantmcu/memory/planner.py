@@ -1,7 +1,9 @@
 """Places buffers in the board's memory regions.
 
-Offset assignment for buffers with lifetimes is dynamic storage allocation; first fit in a good order reaches the lower bound on
-most networks. Several orders are tried, then random changes of the best one, until the bound is met or the tries are used up.
+Offset assignment for buffers with lifetimes is dynamic storage allocation; first fit in a good order reaches the lower
+bound on
+most networks. Several orders are tried, then random changes of the best one, until the bound is met or the tries are
+used up.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ _SHUFFLES = 400
 
 @dataclass(frozen=True)
 class ArenaRegion:
-    """A memory region and the bytes in it that feature maps may use. Regions come in order of preference, fastest first."""
+    """A memory region and the bytes in it that feature maps may use."""
 
     name: str
     capacity: int
@@ -127,7 +129,9 @@ def _orders(buffers: Sequence[Buffer]) -> list[list[int]]:
 def _first_fit(
     buffers: Sequence[Buffer], order: Sequence[int], regions: Sequence[ArenaRegion]
 ) -> tuple[Placement, ...] | None:
-    """Each buffer, in this order, at the lowest free offset of the first region with room; None when one finds no room."""
+    """Each buffer, in this order, at the lowest free offset of the first region with room; None when one finds no
+    room.
+    """
     placed: dict[int, Placement] = {}
     for index in order:
         buffer = buffers[index]

@@ -1,6 +1,7 @@
 """The order in which memory is used: slots, each of which reads and writes arrays.
 
-A step of the program is a slot. A patch stage is a slot for each input that its cells load and for each of their steps; the slots
+A step of the program is a slot. A patch stage is a slot for each input that its cells load and for each of their
+steps; the slots
 repeat for every cell, so what lives from cell to cell (whole maps, carried rows) lives through all slots of the stage.
 """
 
@@ -34,7 +35,8 @@ class Timeline:
 
     Attributes:
         nbytes: size of each array; arrays without an entry (constants) need no RAM.
-        spans: arrays that must live at least from one slot to another, both included: network inputs and outputs, maps and
+        spans: arrays that must live at least from one slot to another, both included: network inputs and outputs, maps
+        and
             carried rows of patch stages.
     """
 

@@ -1,6 +1,7 @@
 """Fixed-point arithmetic: how a real ratio of scales becomes integers (docs/numerics.md).
 
-Everything here is computed once, at compile time, from the scales; the kernels and the reference read the same integers.
+Everything here is computed once, at compile time, from the scales; the kernels and the reference read the same
+integers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 Int32Array = NDArray[np.int32]
 Int64Array = NDArray[np.int64]
 
-# Multipliers from here on are multiples of 256: kernels that scale the accumulator by 256 ("half-extension") divide them
+# Multipliers from here on are multiples of 256: kernels that scale the accumulator by 256 ("half-extension") divide
+# them
 # exactly. The rounding moves a result of 255 codes by at most 255 * 128 / 2**19 = 0.0625 codes.
 COARSE_MULTIPLIER_FROM = 2**19
 COARSE_MULTIPLIER_STEP = 256
@@ -27,9 +29,10 @@ _ACCUMULATOR_BITS = 32
 class Requantize:
     """code = clamp(zero_point + ((saturate(acc) << shift) * multiplier + 2**31 >> 32), low, high).
 
-    The product has 64 bits and the right shift is arithmetic: SMMLAR and USAT on Armv7E-M. saturate() limits the accumulator to
-    32 - shift bits, so that the left shift can't overflow; a kernel leaves it out where `shift` is 0 or where the accumulator is
-    proved to be smaller. Beyond that limit every result is clamped anyway.
+    The product has 64 bits and the right shift is arithmetic: SMMLAR and USAT on Armv7E-M. saturate() limits the
+    accumulator to
+    32 - shift bits, so that the left shift can't overflow; a kernel leaves it out where `shift` is 0 or where the
+    accumulator is proved to be smaller. Beyond that limit every result is clamped anyway.
 
     Attributes:
         multiplier: int32, one per output channel, or a single one.
@@ -48,7 +51,8 @@ class Requantize:
         limit = 2 ** (_ACCUMULATOR_BITS - 1 - self.shift)
         shifted = np.clip(accumulator, -limit, limit - 1) << self.shift
         product = (shifted * self.multiplier.astype(np.int64) + 2**31) >> 32
-        return np.clip(product + self.zero_point, self.low, self.high).astype(np.uint8)
+        codes: NDArray[np.uint8] = np.clip(product + self.zero_point, self.low, self.high).astype(np.uint8)
+        return codes
 
     def with_multiplier(self, multiplier: Int32Array) -> Requantize:
         """The same requantization with other multipliers."""
@@ -56,7 +60,7 @@ class Requantize:
 
     def saturates(self, accumulator_bound: int) -> bool:
         """Whether accumulators of at most this magnitude can reach the saturation."""
-        return accumulator_bound >= 2 ** (_ACCUMULATOR_BITS - 1 - self.shift)
+        return accumulator_bound >= 1 << (_ACCUMULATOR_BITS - 1 - self.shift)
 
 
 def requantize_for(ratios: Sequence[float] | NDArray[np.float64], zero_point: int, low: int, high: int) -> Requantize:
@@ -97,7 +101,8 @@ class LinearForm:
         total: Int64Array = np.asarray(self.constant, np.int64)
         for multiplier, code in zip(self.multipliers, codes, strict=True):
             total = total + multiplier * code.astype(np.int64)
-        return np.clip(total >> self.shift, self.low, self.high).astype(np.uint8)
+        result: NDArray[np.uint8] = np.clip(total >> self.shift, self.low, self.high).astype(np.uint8)
+        return result
 
     @property
     def is_identity(self) -> bool:
@@ -109,7 +114,12 @@ class LinearForm:
 
 
 def linear_form(
-    ratios: Sequence[float], zero_points: Sequence[int], highest_codes: Sequence[int], zero_point: int, low: int, high: int
+    ratios: Sequence[float],
+    zero_points: Sequence[int],
+    highest_codes: Sequence[int],
+    zero_point: int,
+    low: int,
+    high: int,
 ) -> LinearForm:
     """The linear form of zero_point + sum_i ratios[i] * (code_i - zero_points[i]), rounded half up.
 

@@ -34,7 +34,7 @@ def evaluate(op: Unary, x: Reals) -> Reals:
         case "abs":
             return np.abs(x)
         case "neg":
-            return -x
+            return np.negative(x)
         case "sqrt":
             return np.sqrt(np.maximum(x, 0))
         case "elu":

@@ -14,7 +14,14 @@ from quantmcu.errors import QuantMCUError
 from quantmcu.ir import Graph, QParams, Tensor, ops
 from quantmcu.ir.resize import resize_tables
 from quantmcu.program import functions, steps
-from quantmcu.program.fixed_point import LinearForm, Requantize, linear_form, requantize_for
+from quantmcu.program.arithmetic import (
+    UnrepresentableError,
+    check_accumulator,
+    check_saturation,
+    clamp_codes,
+    linear_form_checked,
+    requantize_checked,
+)
 from quantmcu.program.program import Program, Value
 
 SOFTMAX_QPARAMS = QParams(8, 1 / 256, 0)
@@ -31,7 +38,7 @@ def lower(graph: Graph) -> Program:
     for op in graph.ops:
         try:
             lowering.handlers[type(op)](op)
-        except ArithmeticProblem as problem:
+        except UnrepresentableError as problem:
             raise QuantMCUError(
                 "the layer can't be computed in 32-bit integers",
                 where=op.name,
@@ -39,7 +46,9 @@ def lower(graph: Graph) -> Program:
                 hint="look at the layer's weights and calibration range with `quantmcu inspect`; extreme values cause this",
             ) from problem
     if not lowering.steps:
-        raise QuantMCUError("the network computes nothing", where=graph.name, hint="its outputs are its inputs; check the export")
+        raise QuantMCUError(
+            "the network computes nothing", where=graph.name, hint="its outputs are its inputs; check the export"
+        )
     return Program(
         graph.name,
         graph.inputs,
@@ -49,10 +58,6 @@ def lower(graph: Graph) -> Program:
         graph.input_layouts,
         graph.output_layouts,
     )
-
-
-class ArithmeticProblem(ValueError):
-    """Integers of the chosen width don't suffice."""
 
 
 class _Lowering:
@@ -114,15 +119,19 @@ class _Lowering:
         return value, value.qparams
 
     def _matched(self, op: ops.Op, qparams: QParams) -> Value:
-        """The first input of `op` in the scale of its output: itself, or the result of a step that changes the scale."""
+        """The first input of `op` in the scale of its output: itself, or the result of a step that changes the
+        scale.
+        """
         value, given = self._input(op)
         if given == qparams:
             return value
         matched = Value(f"{value.name}__for__{op.name}", value.shape, qparams.bits, qparams)
         self.values[matched.name] = matched
-        form = _linear_form([given.scale / qparams.scale], [given], qparams, None)
+        form = linear_form_checked([given.scale / qparams.scale], [given], qparams, None)
         self.steps.append(
-            steps.Linear(name=f"{op.name}__rescale", layer=op.name, inputs=(value.name,), output=matched.name, form=form)
+            steps.Linear(
+                name=f"{op.name}__rescale", layer=op.name, inputs=(value.name,), output=matched.name, form=form
+            )
         )
         return matched
 
@@ -166,9 +175,7 @@ class _Lowering:
         )
         self._maps[output.name] = result.name
 
-    def _append_convolution(
-        self, op: ops.Conv2D | ops.Dense, source: Value, output: Value, **geometry: object
-    ) -> None:
+    def _append_convolution(self, op: ops.Conv2D | ops.Dense, source: Value, output: Value, **geometry: object) -> None:
         if op.quantized is None or source.qparams is None or output.qparams is None:
             raise ValueError(f"{op.name} is not quantized")
         codes = op.quantized.codes
@@ -177,10 +184,10 @@ class _Lowering:
         scales = source.qparams.scale * op.quantized.scales
         weight_sums = codes.reshape(codes.shape[0], -1).astype(np.int64).sum(axis=1)
         bias = np.rint(op.quantized.bias / scales) - source.qparams.zero_point * weight_sums
-        _check_accumulator(codes, bias, source.highest_code)
-        low, high = _clamp_codes(output.qparams, op.activation)
-        requantize = _requantize(scales / output.qparams.scale, output.qparams.zero_point, low, high)
-        _check_saturation(codes, bias, source.highest_code, scales / output.qparams.scale, requantize)
+        check_accumulator(codes, bias, source.highest_code)
+        low, high = clamp_codes(output.qparams, op.activation)
+        requantize = requantize_checked(scales / output.qparams.scale, output.qparams.zero_point, low, high)
+        check_saturation(codes, bias, source.highest_code, scales / output.qparams.scale, requantize)
         self.steps.append(
             steps.Convolution(
                 name=op.name,
@@ -202,15 +209,15 @@ class _Lowering:
         output, qparams = self._output(op)
         sign = -1.0 if isinstance(op, ops.Sub) else 1.0
         ratios = [left.scale / qparams.scale, sign * right.scale / qparams.scale]
-        form = _linear_form(ratios, [left, right], qparams, op.activation)
+        form = linear_form_checked(ratios, [left, right], qparams, op.activation)
         self.steps.append(steps.Linear(name=op.name, layer=op.name, inputs=op.inputs, output=output.name, form=form))
 
     def multiply(self, op: ops.Mul) -> None:
         """Mul."""
         (_, left), (_, right) = self._input(op, 0), self._input(op, 1)
         output, qparams = self._output(op)
-        low, high = _clamp_codes(qparams, op.activation)
-        requantize = _requantize([left.scale * right.scale / qparams.scale], qparams.zero_point, low, high)
+        low, high = clamp_codes(qparams, op.activation)
+        requantize = requantize_checked([left.scale * right.scale / qparams.scale], qparams.zero_point, low, high)
         self.steps.append(
             steps.Multiply(
                 name=op.name,
@@ -237,7 +244,7 @@ class _Lowering:
         source, given = self._input(op)
         output, qparams = self._output(op)
         ratios = np.concatenate([[1.0], op.slope.astype(np.float64)]) * given.scale / qparams.scale
-        requantize = _requantize(ratios, qparams.zero_point, 0, qparams.highest_code)
+        requantize = requantize_checked(ratios, qparams.zero_point, 0, qparams.highest_code)
         self.steps.append(
             steps.PRelu(
                 name=op.name,
@@ -284,7 +291,7 @@ class _Lowering:
                 strides=op.strides,
                 pads=op.pads,
                 input_zero_point=given.zero_point,
-                requantize=_requantize(ratios, qparams.zero_point, 0, qparams.highest_code),
+                requantize=requantize_checked(ratios, qparams.zero_point, 0, qparams.highest_code),
             )
         )
 
@@ -295,7 +302,7 @@ class _Lowering:
         for index in range(len(op.inputs)):
             _, given = self._input(op, index)
             forms.append(
-                None if given == qparams else _linear_form([given.scale / qparams.scale], [given], qparams, None)
+                None if given == qparams else linear_form_checked([given.scale / qparams.scale], [given], qparams, None)
             )
         self.steps.append(
             steps.Concatenate(
@@ -419,67 +426,3 @@ def _qparams(tensor: Tensor) -> QParams:
     if tensor.qparams is None:
         raise ValueError(f"tensor {tensor.name} is not quantized")
     return tensor.qparams
-
-
-def _clamp_codes(qparams: QParams, activation: ops.Clamp | None) -> tuple[int, int]:
-    """The codes that a fused activation limits the output to."""
-    if activation is None:
-        return 0, qparams.highest_code
-    low, high = (
-        min(max(bound / qparams.scale + qparams.zero_point, 0), qparams.highest_code)
-        for bound in (activation.low, activation.high)
-    )
-    return round(low), round(high)
-
-
-def _requantize(ratios: list[float] | np.ndarray, zero_point: int, low: int, high: int) -> Requantize:
-    try:
-        return requantize_for(ratios, zero_point, low, high)
-    except ValueError as error:
-        raise ArithmeticProblem(str(error)) from error
-
-
-def _linear_form(
-    ratios: list[float], given: list[QParams], qparams: QParams, activation: ops.Clamp | None
-) -> LinearForm:
-    low, high = _clamp_codes(qparams, activation)
-    try:
-        return linear_form(
-            ratios,
-            [q.zero_point for q in given],
-            [q.highest_code for q in given],
-            qparams.zero_point,
-            low,
-            high,
-        )
-    except ValueError as error:
-        raise ArithmeticProblem(str(error)) from error
-
-
-def _accumulator_reach(codes: np.ndarray, bias: np.ndarray, highest_code: int) -> np.ndarray:
-    """Largest magnitude of each channel's accumulator over all inputs, whatever the order of the additions."""
-    weight = codes.reshape(codes.shape[0], -1).astype(np.int64)
-    positive, negative = np.maximum(weight, 0).sum(axis=1), -np.minimum(weight, 0).sum(axis=1)
-    reach: np.ndarray = np.abs(bias) + highest_code * np.maximum(positive, negative)
-    return reach
-
-
-def _check_saturation(
-    codes: np.ndarray, bias: np.ndarray, highest_code: int, ratios: np.ndarray, requantize: Requantize
-) -> None:
-    """Proves that an accumulator which saturates before the left shift would be clamped anyway."""
-    limit = 2.0 ** (31 - requantize.shift)
-    reach = _accumulator_reach(codes, bias, highest_code)
-    wrong = np.flatnonzero((reach >= limit) & (np.abs(ratios) * limit < requantize.high - requantize.low + 1))
-    if wrong.size:
-        raise ArithmeticProblem(
-            f"output channel {wrong[0]} has a scale far below that of others, and its accumulator reaches {reach[wrong[0]]:.0f}"
-        )
-
-
-def _check_accumulator(codes: np.ndarray, bias: np.ndarray, highest_code: int) -> None:
-    """Proves that no input makes an accumulator leave 32 bits."""
-    reach = _accumulator_reach(codes, bias, highest_code)
-    worst = int(np.argmax(reach))
-    if reach[worst] >= 2**31:
-        raise ArithmeticProblem(f"the accumulator of output channel {worst} can reach {reach[worst]:.0f}, beyond 2^31 - 1")

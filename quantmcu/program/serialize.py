@@ -47,7 +47,10 @@ def save_program(what: program.Program, path: Path) -> None:
     text = json.dumps(tree, separators=(",", ":")).encode()
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     try:
-        with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with (
+            os.fdopen(descriptor, "wb") as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        ):
             # A fixed date keeps the archive's bytes the same from run to run.
             archive.writestr(zipfile.ZipInfo("program.json", (1980, 1, 1, 0, 0, 0)), text)
             for index, array in enumerate(arrays):

@@ -1,7 +1,9 @@
 """A patch stage: a part of the program that runs cell by cell over a grid, so that its large maps never exist whole.
 
-The cells of a column of the grid run from top to bottom. A value may keep its last rows from one cell for the next (they are
-*carried*): then only the rows below them are computed. Without carrying, each cell computes all that it needs (*recompute*).
+The cells of a column of the grid run from top to bottom. A value may keep its last rows from one cell for the next
+(they are
+*carried*): then only the rows below them are computed. Without carrying, each cell computes all that it needs
+(*recompute*).
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ class Cell:
         regions: of each local value, the part of the whole map that it is.
         carried: of local values, the number of rows at the top that come from an earlier cell of the column.
         kept: of local values, the number of rows at the bottom that a later cell of the column carries on.
-        steps: by the name of the stage's step: the step cut down to what this cell computes anew. Missing where the cell
+        steps: by the name of the stage's step: the step cut down to what this cell computes anew. Missing where the
+        cell
             computes nothing of it.
         results: for each output of the stage, the part of it that this cell writes.
     """
@@ -49,8 +52,8 @@ class Cell:
 class PatchStage(Step):
     """Runs `cells` in order.
 
-    `inputs` are whole maps of the program, read in rectangles; `outputs` are whole maps, written in rectangles (`output` is the
-    first of them).
+    `inputs` are whole maps of the program, read in rectangles; `outputs` are whole maps, written in rectangles
+    (`output` is the first of them).
 
     Attributes:
         outputs: values of the program that the stage writes.

@@ -1,7 +1,7 @@
 """The steps of the integer program: what the firmware executes, with every integer fixed.
 
-Each class is one operator in integers. `quantmcu/reference` defines its result, a kernel in `firmware/kernels` computes it.
-Values are codes (unsigned, 8, 4 or 2 bits) unless said otherwise; maps are NHWC with N = 1.
+Each class is one operator in integers. `quantmcu/reference` defines its result, a kernel in `firmware/kernels`
+computes it. Values are codes (unsigned, 8, 4 or 2 bits) unless said otherwise; maps are NHWC with N = 1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from quantmcu.program.fixed_point import Int32Array, LinearForm, Requantize
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Step:
-    """Common part: a unique name, the values read and the value written. `layer` is the ONNX node that it comes from."""
+    """Common part: a unique name, the values read, the value written; `layer` is the ONNX node behind it."""
 
     name: str
     inputs: tuple[str, ...]
@@ -117,8 +117,8 @@ class MaxPool(Step):
 class AveragePool(Step):
     """acc = sum over the window inside the map of (code - input_zero_point), then `requantize`.
 
-    The mean's division is in the multiplier: a single one where every window divides by the same count, else entry n - 1 for
-    windows of which n elements lie inside the map.
+    The mean's division is in the multiplier: a single one where every window divides by the same count, else entry
+    n - 1 for windows of which n elements lie inside the map.
     """
 
     kernel: Pair
@@ -170,7 +170,8 @@ class ResizeLinear(Step):
     """Bilinear interpolation with fractions of 11 bits.
 
     With f = 2**11: code = ((f - fy) * (f - fx) * top_left + (f - fy) * fx * top_right + fy * (f - fx) * bottom_left
-    + fy * fx * bottom_right + 2**21) >> 22, where an output row reads input rows low_rows and high_rows with fraction fy.
+    + fy * fx * bottom_right + 2**21) >> 22, where an output row reads input rows low_rows and high_rows with fraction
+    fy.
 
     All tables: int32, one entry an output row or column.
     """
@@ -199,9 +200,11 @@ class Transpose(Step):
 class Softmax(Step):
     """Softmax over the last axis, in integers.
 
-    With e = exponentials[max - code] and s = sum(e): output code = min(255, (256 * e + s // 2) // s), that is scale 1/256 and
-    zero point 0. exponentials: uint32 [number of input codes], round(exp(-scale * d) * 2**k) with k such that 256 * e and s both
-    fit 32 bits.
+    With e = exponentials[max - code] and s = sum(e): output code = min(255, (256 * e + s // 2) // s), that is scale
+    1/256 and zero point 0.
+
+    exponentials: uint32 [number of input codes], round(exp(-scale * d) * 2**k) with k such that 256 * e and s both fit
+    32 bits.
     """
 
     exponentials: NDArray[np.uint32]

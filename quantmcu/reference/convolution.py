@@ -19,7 +19,11 @@ def window(
 ) -> NDArray[np.uint8]:
     """What the kernel tap at (row, column) of the padded map sees for every output position: [1, OH, OW, C]."""
     height, width = output
-    return codes[:, row : row + (height - 1) * strides[0] + 1 : strides[0], column : column + (width - 1) * strides[1] + 1 : strides[1]]
+    return codes[
+        :,
+        row : row + (height - 1) * strides[0] + 1 : strides[0],
+        column : column + (width - 1) * strides[1] + 1 : strides[1],
+    ]
 
 
 def convolution(step: Convolution, codes: NDArray[np.uint8], output_shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -45,7 +49,8 @@ def _tap(step: Convolution, seen: NDArray[np.uint8], weight: NDArray[np.int8]) -
         return np.repeat(seen, multiplier, axis=-1).astype(np.int64) * weight[:, 0]
     outputs, inputs = weight.shape[0] // step.groups, weight.shape[1]
     parts = [
-        seen[..., g * inputs : (g + 1) * inputs].astype(np.float64) @ weight[g * outputs : (g + 1) * outputs].T.astype(np.float64)
+        seen[..., g * inputs : (g + 1) * inputs].astype(np.float64)
+        @ weight[g * outputs : (g + 1) * outputs].T.astype(np.float64)
         for g in range(step.groups)
     ]
     return np.concatenate(parts, axis=-1).astype(np.int64)

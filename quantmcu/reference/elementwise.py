@@ -38,9 +38,11 @@ def softmax(step: Softmax, codes: Codes) -> Codes:
     difference = codes.max(axis=-1, keepdims=True) - codes
     exponential = step.exponentials[difference].astype(np.int64)
     total = exponential.sum(axis=-1, keepdims=True)
-    return np.minimum((exponential * 256 + total // 2) // total, 255).astype(np.uint8)
+    result: Codes = np.minimum((exponential * 256 + total // 2) // total, 255).astype(np.uint8)
+    return result
 
 
 def argmax(step: ArgMax, codes: Codes, output_shape: tuple[int, ...]) -> NDArray[np.int32]:
     """First index of the largest code."""
-    return codes.argmax(axis=-1).astype(np.int32).reshape(output_shape)
+    indices: NDArray[np.int32] = codes.argmax(axis=-1).astype(np.int32).reshape(output_shape)
+    return indices

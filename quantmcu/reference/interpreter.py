@@ -26,8 +26,10 @@ def execute(program: Program, inputs: Mapping[str, NDArray[np.uint8]], *, keep_a
     for name in program.inputs:
         value, codes = program.values[name], inputs[name]
         if codes.shape != value.shape or codes.dtype != np.uint8 or int(codes.max(initial=0)) > value.highest_code:
-            raise ValueError(f"input {name} takes uint8 codes 0 .. {value.highest_code} of shape {value.shape}, "
-                             f"not {codes.dtype} up to {codes.max(initial=0)} of shape {codes.shape}")
+            raise ValueError(
+                f"input {name} takes uint8 codes 0 .. {value.highest_code} of shape {value.shape}, "
+                f"not {codes.dtype} up to {codes.max(initial=0)} of shape {codes.shape}"
+            )
         values[name] = codes
     for step in program.steps:
         if isinstance(step, PatchStage):

@@ -49,9 +49,10 @@ def resize_linear(step: ResizeLinear, codes: Codes) -> Codes:
     left, right = (one - fx), fx
     top = low[:, :, step.low_columns] * left + low[:, :, step.high_columns] * right
     bottom = high[:, :, step.low_columns] * left + high[:, :, step.high_columns] * right
-    total = top * (one - fy) + bottom * fy
+    total: NDArray[np.int64] = top * (one - fy) + bottom * fy
     half = 1 << (2 * LINEAR_FRACTION_BITS - 1)
-    return ((total + half) >> (2 * LINEAR_FRACTION_BITS)).astype(np.uint8)
+    result: Codes = np.right_shift(total + half, 2 * LINEAR_FRACTION_BITS).astype(np.uint8)
+    return result
 
 
 def transpose(step: Transpose, codes: Codes) -> Codes:

@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 
-from quantmcu.errors import ProblemList, QuantMCUError, UsageError
+from quantmcu.errors import ProblemListError, QuantMCUError, UsageError
 from quantmcu.resources import data_folder
 from quantmcu.targets.board import Board, Caches, Console, MemoryRegion, UsbId
 
@@ -50,7 +50,7 @@ def load_board_file(path: Path) -> Board:
 
     Raises:
         UsageError: the file can't be read or is no JSON.
-        ProblemList: it breaks the schema or contradicts itself; every problem names the key.
+        ProblemListError: it breaks the schema or contradicts itself; every problem names the key.
     """
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -63,7 +63,7 @@ def load_board_file(path: Path) -> Board:
         board = _board(path.stem, manifest)
         problems = _contradictions(path, board)
     if problems:
-        raise ProblemList(
+        raise ProblemListError(
             "the board manifest is wrong",
             list(problems),
             hint="quantmcu/targets/board.schema.json and the other files in boards/ show what a manifest holds",

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from quantmcu.errors import ExitStatus, ProblemList, QuantMCUError, UsageError
+from quantmcu.errors import ExitStatus, ProblemListError, QuantMCUError, UsageError
 from quantmcu.frontend import load_onnx, read_network
 from tests.onnx_models import make_model, node
 
@@ -29,7 +29,7 @@ def conv_model(**changes: Any) -> onnx.ModelProto:
 
 def problem(model: onnx.ModelProto) -> QuantMCUError:
     """The only problem of a model that cannot be compiled."""
-    with pytest.raises(ProblemList) as caught:
+    with pytest.raises(ProblemListError) as caught:
         load_onnx(model)
     (only,) = caught.value.problems
     return only
@@ -104,7 +104,7 @@ def test_missing_external_data(tmp_path: Path) -> None:
     """Names the initializer and the file."""
     path = external_model(tmp_path, "weights.bin")
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(ProblemList) as caught:
+    with pytest.raises(ProblemListError) as caught:
         load_onnx(path)
     assert_words(caught.value, "initializer w", "'weights.bin'", "missing", "copy weights.bin into the folder")
 
@@ -114,7 +114,7 @@ def test_external_data_outside_the_folder(tmp_path: Path, location: str) -> None
     """A model must not read other files."""
     (tmp_path / "in").mkdir()
     (tmp_path / "weights.bin").write_bytes(bytes(3 * 2 * 9 * 4))
-    with pytest.raises(ProblemList) as caught:
+    with pytest.raises(ProblemListError) as caught:
         load_onnx(external_model(tmp_path / "in", location))
     assert_words(caught.value, "initializer w", "outside the model's folder", location)
 
@@ -241,7 +241,7 @@ def test_everything_unsupported_is_reported_at_once() -> None:
         {"w3": normal(1, 12, 2), "r3": normal(1, 12, 3)}, 19,
     )  # fmt: skip
     model.graph.node[1].name = ""
-    with pytest.raises(ProblemList) as caught:
+    with pytest.raises(ProblemListError) as caught:
         load_onnx(model)
     text = str(caught.value)
     assert len(caught.value.problems) == 4
@@ -256,7 +256,7 @@ def test_everything_unsupported_is_reported_at_once() -> None:
 def test_nodes_behind_an_unsupported_one_are_checked_too() -> None:
     """Their operators at least."""
     nodes = [node("Det", ["x"], "a"), node("Relu", ["a"], "b"), node("Mish", ["b"], "y")]
-    with pytest.raises(ProblemList) as caught:
+    with pytest.raises(ProblemListError) as caught:
         load_onnx(make_model(nodes, {"x": [1, 2, 2]}, ["y"], opset=18))
     assert [p.where.split(" (")[1].split(")")[0] for p in caught.value.problems] == ["Det", "Mish"]
 
@@ -297,7 +297,7 @@ def test_quantized_model() -> None:
     """The float model is wanted."""
     nodes = [node("QuantizeLinear", ["x", "s", "z"], "q"), node("DequantizeLinear", ["q", "s", "z"], "y")]
     constants = {"s": np.array(0.1, np.float32), "z": np.array(3, np.uint8)}
-    with pytest.raises(ProblemList) as caught:
+    with pytest.raises(ProblemListError) as caught:
         load_onnx(make_model(nodes, {"x": [1, 4]}, ["y"], constants))
     assert_words(caught.value, "q_node", "already quantized", "export the float model")
 

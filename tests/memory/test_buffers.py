@@ -8,7 +8,8 @@ def chain(sizes, in_place=()):
     """a -> b -> c ... with these sizes; slots whose index is in `in_place` may run in place."""
     names = [chr(ord("a") + index) for index in range(len(sizes))]
     slots = tuple(
-        Slot(f"slot{i}", (names[i],), (names[i + 1],), (names[i],) if i in in_place else ()) for i in range(len(names) - 1)
+        Slot(f"slot{i}", (names[i],), (names[i + 1],), (names[i],) if i in in_place else ())
+        for i in range(len(names) - 1)
     )
     spans = {names[0]: (0, 0), names[-1]: (len(slots) - 1, len(slots) - 1)}
     return Timeline(slots, dict(zip(names, sizes, strict=True)), spans)

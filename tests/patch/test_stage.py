@@ -29,7 +29,7 @@ def test_patched_equals_unpatched(builder, rows, columns, data):
         return
     last = data.draw(st.sampled_from(builder.steps))
     _, height, width, _ = builder.shape(last.output)
-    names = [name for name in builder.values]
+    names = list(builder.values)
     carrying = frozenset(data.draw(st.sets(st.sampled_from(names)))) if data.draw(st.booleans()) else frozenset(names)
     grid = (min(rows, height), min(columns, width))
     try:
@@ -39,7 +39,10 @@ def test_patched_equals_unpatched(builder, rows, columns, data):
 
 
 @settings(max_examples=60, deadline=None)
-@given(first=divisible_builders(layers=2), grids=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=2, max_size=2))
+@given(
+    first=divisible_builders(layers=2),
+    grids=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=2, max_size=2),
+)
 def test_several_stages_in_a_row(first, grids):
     builder = first
     builder.conv(4)

@@ -37,7 +37,9 @@ def quantized(weight, bias):
 
 
 def dense(weight, bias, **changes):
-    op = ops.Dense(name="dense", inputs=("x",), outputs=("y",), weight=weight, bias=bias, quantized=quantized(weight, bias))
+    op = ops.Dense(
+        name="dense", inputs=("x",), outputs=("y",), weight=weight, bias=bias, quantized=quantized(weight, bias)
+    )
     return replace(op, **changes)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from quantmcu.errors import ProblemList, QuantMCUError, UsageError
+from quantmcu.errors import ProblemListError, QuantMCUError, UsageError
 from quantmcu.targets import Board, list_boards, load_board, load_board_file
 
 BOARDS = list_boards()
@@ -99,7 +99,7 @@ def manifest() -> dict[str, Any]:
 def problems_of(tmp_path: Path, manifest: dict[str, Any]) -> list[str]:
     path = tmp_path / "mine.json"
     path.write_text(json.dumps(manifest))
-    with pytest.raises(ProblemList) as caught:
+    with pytest.raises(ProblemListError) as caught:
         load_board_file(path)
     return [str(problem) for problem in caught.value.problems]
 

@@ -8,7 +8,7 @@ import quantmcu
 from quantmcu.cli.command import command
 from quantmcu.cli.options import MODEL
 from quantmcu.cli.output import Output
-from quantmcu.errors import ProblemList, QuantMCUError
+from quantmcu.errors import ProblemListError, QuantMCUError
 from quantmcu.report.inspection_tables import inspection_layers, inspection_summary
 
 
@@ -23,4 +23,4 @@ def inspect_command(output: Output, model: Path) -> None:
     output.show(inspection.as_dict(), *tables)
     if inspection.problems:
         problems = [QuantMCUError(p["what"], p["where"], p["why"], p["hint"]) for p in inspection.problems]
-        raise ProblemList("the model cannot be compiled", problems, "`quantmcu ops` lists what is supported")
+        raise ProblemListError("the model cannot be compiled", problems, "`quantmcu ops` lists what is supported")
