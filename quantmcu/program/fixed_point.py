@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ class Requantize:
         return accumulator_bound >= 1 << (_ACCUMULATOR_BITS - 1 - self.shift)
 
 
-def requantize_for(ratios: Sequence[float] | NDArray[np.float64], zero_point: int, low: int, high: int) -> Requantize:
+def requantize_for(ratios: Sequence[float] | NDArray[np.floating[Any]], zero_point: int, low: int, high: int) -> Requantize:
     """Requantization by the real `ratios` (input scale / output scale, one per channel; negative ones are allowed).
 
     Raises:

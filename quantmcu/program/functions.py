@@ -42,7 +42,8 @@ def evaluate(op: Unary, x: Reals) -> Reals:
         case "softplus":
             return np.logaddexp(0, x)
         case "gelu":
-            return 0.5 * x * (1 + np.vectorize(math.erf, otypes=[np.float64])(x / math.sqrt(2)))
+            error_function: Reals = np.array([math.erf(value) for value in x / math.sqrt(2)], np.float64)
+            return 0.5 * x * (1 + error_function)
 
 
 def _sigmoid(x: Reals) -> Reals:

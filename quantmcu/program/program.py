@@ -52,7 +52,7 @@ class Value:
     @property
     def highest_code(self) -> int:
         """Largest code."""
-        return 2**self.bits - 1
+        return (1 << self.bits) - 1
 
 
 @dataclass(frozen=True, eq=False)

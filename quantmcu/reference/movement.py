@@ -44,12 +44,12 @@ def resize_linear(step: ResizeLinear, codes: Codes) -> Codes:
     one = 1 << LINEAR_FRACTION_BITS
     source = codes.astype(np.int64)
     low, high = source[:, step.low_rows], source[:, step.high_rows]
-    fx = step.column_fractions.astype(np.int64)[:, None]
-    fy = step.row_fractions.astype(np.int64)[:, None, None]
+    fx: NDArray[np.int64] = step.column_fractions.astype(np.int64)[:, None]
+    fy: NDArray[np.int64] = step.row_fractions.astype(np.int64)[:, None, None]
     left, right = (one - fx), fx
     top = low[:, :, step.low_columns] * left + low[:, :, step.high_columns] * right
     bottom = high[:, :, step.low_columns] * left + high[:, :, step.high_columns] * right
-    total: NDArray[np.int64] = top * (one - fy) + bottom * fy
+    total = (top * (one - fy) + bottom * fy).astype(np.int64)
     half = 1 << (2 * LINEAR_FRACTION_BITS - 1)
     result: Codes = np.right_shift(total + half, 2 * LINEAR_FRACTION_BITS).astype(np.uint8)
     return result
