@@ -50,7 +50,7 @@ typedef struct {
     int32_t low;
     int32_t high;
     int32_t tile_pixels;  /* kernel 1x1: pixels in the tile, a multiple of interleave */
-    int32_t interleave;   /* 1 or 4 */
+    int32_t interleave;   /* 1, 3 or 4 */
     int32_t phases;       /* other kernels: copies of a row, or 0: see below */
     int32_t row_words;    /* words of a row, or of one of its copies */
     int32_t run_pieces;   /* pieces of a run of neighbouring inputs: of a pixel, a kernel row, or a tap when dilated */
@@ -88,8 +88,8 @@ typedef struct {
     void (*run)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave);
     /* `count` columns of `bytes` codes each, `bytes` at most 3 */
     void (*narrow)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t count);
-    /* four pixels of `bytes` codes each, `step` bytes apart, interleaved; all addresses and sizes are multiples of 4 */
-    void (*four_pixels)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t step);
+    /* 3 or 4 pixels of `bytes` codes each, `step` bytes apart, interleaved; all addresses and sizes are multiples of 4 */
+    void (*pixels)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t step, int32_t interleave);
 } qmcu_matmul_widening;
 
 extern const qmcu_matmul_widening qmcu_matmul_plain;

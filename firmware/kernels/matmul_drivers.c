@@ -61,9 +61,9 @@ static void widen_pixels(const qmcu_matmul_params *layer, uint32_t *tile, const 
         return;
     }
     for (int32_t i = 0; i < pixels; i += interleave, tile += group_words) {
-        if (interleave == 4 && i + 4 <= pixels && channels % 4 == 0) {
-            widening->four_pixels(tile, input, channels, step);
-            input += 4 * step;
+        if (interleave > 1 && i + interleave <= pixels && channels % 4 == 0) {
+            widening->pixels(tile, input, channels, step, interleave);
+            input += interleave * step;
             continue;
         }
         for (int32_t j = 0; j < smaller(interleave, pixels - i); j++, input += step) {

@@ -72,7 +72,7 @@ DSP_INLINE uint32_t load_codes(const uint8_t *codes, int32_t bytes)
         if (interleave == 1) {                                                                                         \
             widen_##scheme(tile, codes, bytes, 1);                                                                     \
         } else {                                                                                                       \
-            widen_##scheme(tile, codes, bytes, 4);                                                                     \
+            widen_##scheme(tile, codes, bytes, interleave);                                                            \
         }                                                                                                              \
     }                                                                                                                  \
     static void narrow_##scheme(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t count)                    \
@@ -82,23 +82,30 @@ DSP_INLINE uint32_t load_codes(const uint8_t *codes, int32_t bytes)
             store_##scheme(tile, codes[0] | second << 8 | third << 16, 1);                                             \
         }                                                                                                              \
     }                                                                                                                  \
-    static void four_pixels_##scheme(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t step)                \
+    DSP_INLINE void widen_pixels_##scheme(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t step,           \
+                                          int32_t interleave)                                                          \
     {                                                                                                                  \
-        const uint8_t *p1 = codes + step, *p2 = p1 + step, *p3 = p2 + step;                                            \
-        for (const uint8_t *const end = p1 - step + bytes; codes != end; tile += 8) {                                  \
+        const uint8_t *p1 = codes + step, *p2 = p1 + step, *p3 = p2 + (interleave > 3 ? step : 0);                     \
+        for (const uint8_t *const end = codes + bytes; codes != end; codes += 4, tile += 2 * interleave) {             \
             const uint32_t a = dsp_load(codes), b = dsp_load(p1), c = dsp_load(p2), d = dsp_load(p3);                  \
-            codes += 4, p1 += 4, p2 += 4, p3 += 4;                                                                     \
-            tile[0] = first_##scheme(a);                                                                               \
-            tile[1] = first_##scheme(b);                                                                               \
-            tile[2] = first_##scheme(c);                                                                               \
-            tile[3] = first_##scheme(d);                                                                               \
-            tile[4] = second_##scheme(a);                                                                              \
-            tile[5] = second_##scheme(b);                                                                              \
-            tile[6] = second_##scheme(c);                                                                              \
-            tile[7] = second_##scheme(d);                                                                              \
+            p1 += 4, p2 += 4, p3 += 4;                                                                                 \
+            store_##scheme(tile, a, interleave);                                                                       \
+            store_##scheme(tile + 1, b, interleave);                                                                   \
+            store_##scheme(tile + 2, c, interleave);                                                                   \
+            if (interleave > 3) {                                                                                      \
+                store_##scheme(tile + 3, d, interleave);                                                               \
+            }                                                                                                          \
         }                                                                                                              \
     }                                                                                                                  \
-    const qmcu_matmul_widening qmcu_matmul_##scheme = {run_##scheme, narrow_##scheme, four_pixels_##scheme};
+    static void pixels_##scheme(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t step, int32_t interleave) \
+    {                                                                                                                  \
+        if (interleave == 3) {                                                                                         \
+            widen_pixels_##scheme(tile, codes, bytes, step, 3);                                                        \
+        } else {                                                                                                       \
+            widen_pixels_##scheme(tile, codes, bytes, step, 4);                                                        \
+        }                                                                                                              \
+    }                                                                                                                  \
+    const qmcu_matmul_widening qmcu_matmul_##scheme = {run_##scheme, narrow_##scheme, pixels_##scheme};
 
 DEFINE_WIDENING(plain)
 DEFINE_WIDENING(half)

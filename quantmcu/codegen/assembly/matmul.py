@@ -120,6 +120,8 @@ class _Generator:
         k = self.kernel
         order = order_for_dual_issue if k.dual_issue else order_for_single_issue
         body = order(self._products(), self.data)
+        if k.dual_issue and k.pixels == 1:  # more other instructions than products: pair them with each other too
+            body = interleave_for_dual_issue(body)
         if k.control is not Control.UNROLLED:
             body = [".balign 4", "3: @ a part of the inputs", *body, *self._next_part()]
         finish, is_last = self._finish_block()
@@ -239,21 +241,23 @@ class _Generator:
         if k.pixels > 1:
             lines.append(f"ldr.w {pitch}, [sp, #{_FRAME['pitch']}]")
         for first in range(0, k.channels, len(multipliers)):
-            rows = list(zip(multipliers, self.sums[first : first + len(multipliers)], strict=False))
+            pairs = list(zip(multipliers, self.sums[first : first + len(multipliers)], strict=False))
             lines += [
                 f"ldr.w {multiplier}, [{_WEIGHTS}, #{self._parameters + 4 * (first + i)}]"
-                for i, (multiplier, _) in enumerate(rows)
+                for i, (multiplier, _) in enumerate(pairs)
             ]
-            lines += [f"smmlar {sum_}, {sum_}, {multiplier}, {zero_point}" for multiplier, row in rows for sum_ in row]
+            lines += [f"smmlar {sum_}, {sum_}, {multiplier}, {zero_point}" for multiplier, row in pairs for sum_ in row]
         lines += [f"usat {register}, #8, {register}" for row in self.sums for register in row]
-        lines += [f"add.w {zero_point}, {out}, #{k.channels}", f"str.w {zero_point}, [sp, #{_FRAME['block']}]"]
-        for p in range(k.pixels):
-            if p > 0:
-                lines.append(f"add.w {out}, {out}, {pitch}")
-            lines += [f"strb.w {self.sums[c][p]}, [{out}, #{c}]" for c in range(k.channels)]
+        # Addresses first: a store right after the addition would wait for it.
+        rows = [out, *([zero_point, *multipliers] * k.pixels)[: k.pixels - 1]]
+        lines += [f"add.w {row}, {above}, {pitch}" for above, row in zip(rows, rows[1:], strict=False)]
+        for p, row in enumerate(rows):
+            lines += [f"strb.w {self.sums[c][p]}, [{row}, #{c}]" for c in range(k.channels)]
         end = multipliers[0]
         lines += [
+            f"add.w {out}, {out}, #{k.channels}",
             f"add.w {zero_point}, {_WEIGHTS}, #{self._parameters + 4 * k.channels}",
+            f"str.w {out}, [sp, #{_FRAME['block']}]",
             f"ldr.w {end}, [sp, #{_FRAME['weights_end']}]",
         ]
         return lines, f"cmp.w {zero_point}, {end}"
