@@ -21,9 +21,17 @@ def correct_bias(
 
     input_mean: float64 [input channels]. Padding counts as if it had the mean.
     """
-    weight = op.weight.reshape(op.weight.shape[0], -1, op.weight.shape[-1]).astype(np.float64)
-    codes = quantized.codes.reshape(weight.shape)
-    errors = (weight - codes * quantized.scales[:, None, None]).sum(axis=1)  # [output channels, input channels a group]
     groups = op.groups if isinstance(op, ops.Conv2D) else 1
-    means = input_mean.reshape(groups, -1).repeat(len(weight) // groups, axis=0)
+    taps = int(np.prod(op.weight.shape[1:-1]))
+    means = np.tile(input_mean.reshape(groups, -1), (1, taps))
+    return correct_bias_by_field(op, quantized, means)
+
+
+def correct_bias_by_field(
+    op: ops.Conv2D | ops.Dense, quantized: QuantizedWeights, field_mean: NDArray[np.float64]
+) -> QuantizedWeights:
+    """The same with the mean of the receptive field: float64 [groups, weights of an output channel]."""
+    weight = op.weight.reshape(len(op.weight), -1).astype(np.float64)
+    errors = weight - quantized.codes.reshape(weight.shape) * quantized.scales[:, None]
+    means = field_mean.repeat(len(weight) // len(field_mean), axis=0)
     return replace(quantized, bias=quantized.bias + (errors * means).sum(axis=1))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import replace
 
-from quantmcu.ir import Graph, QParams, ops
+from quantmcu.ir import Graph, QParams, QuantizedWeights, ops
 from quantmcu.quant.activations import Bits, activation_tensors, bits_of
-from quantmcu.quant.bias_correction import correct_bias
+from quantmcu.quant.bias_correction import correct_bias, correct_bias_by_field
 from quantmcu.quant.calibration import Calibration
+from quantmcu.quant.moments import InputMoments
 from quantmcu.quant.weights import WeightMethod, quantize_weights
 
 
@@ -20,6 +21,7 @@ def quantize(
     activation_bits: Bits = 8,
     weight_method: WeightMethod | None = None,
     bias_correction: bool = True,
+    moments: Mapping[str, InputMoments] | None = None,
 ) -> Graph:
     """`graph` with quantization parameters on every activation, and integer weights in convolutions and dense layers.
 
@@ -30,26 +32,41 @@ def quantize(
         activation_bits: 8, 4 or 2 for all tensors, or by tensor name.
         weight_method: choice of weight scales; None: "max" at 8 bits, "mse" below.
         bias_correction: whether biases make up for the mean error of the weights.
+        moments: of what layers read, by operator name (`input_moments`): those layers' weights are rounded such that
+            their outputs vary least; the weights of others to the nearest.
     """
     graph = graph.with_tensors(activation_tensors(graph, calibration, activation_bits))
-    return graph.with_ops(_quantized_ops(graph, calibration, weight_bits, weight_method, bias_correction))
-
-
-def _quantized_ops(
-    graph: Graph, calibration: Calibration, weight_bits: Bits, method: WeightMethod | None, bias_correction: bool
-) -> Iterator[ops.Op]:
-    for op in graph.ops:
-        if not isinstance(op, ops.Conv2D | ops.Dense):
-            yield op
-            continue
-        source = graph.tensor(op.inputs[0])
-        bits = bits_of(op.name, weight_bits)
-        quantized = quantize_weights(
-            op.weight, op.bias, _qparams(source.qparams), bits, method or ("max" if bits == 8 else "mse")
+    return graph.with_ops(
+        replace(
+            op,
+            quantized=_quantized_weights(
+                graph, op, calibration, bits_of(op.name, weight_bits), weight_method, bias_correction, moments or {}
+            ),
         )
-        if bias_correction and source.name in calibration.statistics:
-            quantized = correct_bias(op, quantized, calibration.statistics[source.name].channel_mean)
-        yield replace(op, quantized=quantized)
+        if isinstance(op, ops.Conv2D | ops.Dense)
+        else op
+        for op in graph.ops
+    )
+
+
+def _quantized_weights(
+    graph: Graph,
+    op: ops.Conv2D | ops.Dense,
+    calibration: Calibration,
+    bits: int,
+    method: WeightMethod | None,
+    bias_correction: bool,
+    moments: Mapping[str, InputMoments],
+) -> QuantizedWeights:
+    source, known = graph.tensor(op.inputs[0]), moments.get(op.name)
+    method = method or ("max" if bits == 8 else "mse")
+    covariance = None if known is None else known.covariance
+    quantized = quantize_weights(op.weight, op.bias, _qparams(source.qparams), bits, method, covariance)
+    if bias_correction and known is not None:
+        return correct_bias_by_field(op, quantized, known.mean)
+    if bias_correction and source.name in calibration.statistics:
+        return correct_bias(op, quantized, calibration.statistics[source.name].channel_mean)
+    return quantized
 
 
 def _qparams(qparams: QParams | None) -> QParams:
