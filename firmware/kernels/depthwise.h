@@ -2,8 +2,9 @@
  *
  * Four channels at a time (one word of each pixel) are copied into a tile of four planes with the padding around them. A word
  * of a plane is one column of two rows: the code of the upper row in its low half, that of the lower row in its high half. The
- * tile holds a few of these row pairs; a step computes the outputs of one or two rows from them, and copies the next pairs
- * in. Hence at stride 1 the output may be the input.
+ * tile holds a few of these row pairs. A step computes one or two rows of outputs; after all steps that the tile suffices
+ * for, the pairs that the next ones share are moved to its front and further ones are copied in. Hence at stride 1 the
+ * output may be the input.
  *
  * Functions that are generated for the kernel's size compute a row of blocks of outputs, channel after channel, from
  * streams of weight words: two weights as half-words, in the order of the generated products.
@@ -26,8 +27,8 @@ typedef struct {
     int32_t pairs_per_step; /* row pairs from a step to the next */
     int32_t tile_columns;   /* words of a row pair */
     int32_t tile_pairs;     /* row pairs that a plane holds */
-    int32_t words;          /* weight words of a channel */
-    const int8_t *weight;      /* [channel][word][low half, high half] */
+    int32_t words;          /* weight words of a channel, an even number */
+    const int8_t *weight;      /* [channel][word][low half, high half], at an address that is a multiple of 4 */
     const int32_t *bias;       /* [channel], with the input's zero point folded in, shifted left by `shift` */
     const int32_t *multiplier; /* [channel] */
     int32_t input_zero_point;  /* what padding inserts */
@@ -35,22 +36,26 @@ typedef struct {
     int32_t zero_point, low, high; /* requantize.h; sums that don't saturate */
 } qmcu_depthwise_params;
 
-/* One step of up to four channels; generated assembly reads it by the order of its fields. */
+/* A few steps of up to four channels; generated assembly reads it by the order of its fields. */
 typedef struct {
-    const uint32_t *tile;   /* first row pair of the first plane */
-    uint8_t *output;        /* first output of the first channel */
-    const uint32_t *stream; /* for each channel: bias, multiplier, weight words */
-    int32_t planes;         /* channels, 1 to 4 */
-    int32_t plane_bytes;    /* of the tile, from a channel to the next */
-    int32_t second_row;     /* bytes from the first row of outputs to the second one; 0 when there is only one */
-    int32_t last;           /* bytes of the tile before the last block */
-    int32_t step_back;      /* bytes of the output that a last block which is not whole is moved back */
+    const uint32_t *tile;    /* first row pair of the first channel */
+    uint8_t *output;         /* first output of the first channel */
+    const uint32_t *stream;  /* for each channel: bias, multiplier, weight words */
+    int32_t channels;        /* 1 to 4 */
+    int32_t steps;           /* each a row of blocks of outputs */
+    int32_t plane_bytes;     /* of the tile, from a channel to the next */
+    int32_t row_bytes;       /* of the output, from a row to the next */
+    int32_t second_row;      /* bytes from the first row of a block to the second one */
+    int32_t last_second_row; /* the same in the last step; 0 where the map ends with the first row */
+    int32_t last;            /* bytes of the tile before the last block of a row */
+    int32_t step_back;       /* bytes of the output that a last block which is not whole is moved back */
     int32_t zero_point;
 } qmcu_depthwise_job;
 
 /* The generated products of a block, for cores without DSP instructions: adds to the sums [rows][columns]. */
 typedef struct {
     int32_t rows, columns, stride_x, words, pixel_bytes;
+    int32_t step_words; /* of the tile, from a step to the next */
     void (*sum)(const uint32_t *tile, const uint32_t *weights, int32_t *sum);
 } qmcu_depthwise_block;
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from quantmcu.codegen.assembly.interleave import interleave_for_dual_issue
 
 _SUMS = 4
+_OPERANDS = (*(f"r{number}" for number in range(6, 13)), "lr")
 
 # Fields of qmcu_depthwise_job, in bytes; copied to the stack in this order.
 _FIELDS = (
@@ -23,19 +24,16 @@ _FIELDS = (
     "step_back", "zero_point",
 )  # fmt: skip
 _JOB = {name: 4 * index for index, name in enumerate(_FIELDS)}
-# What a channel adds: bias and multiplier; steps left; tile and output of the step; the distance of its second row of outputs;
-# where its last block starts, and the tile's address after that; the next output.
-_OF_CHANNEL = ("bias", "multiplier", "left", "step_tile", "step_output", "second", "last_block", "stop", "next")
+# What a channel adds: bias and multiplier; steps left; the distance of the second row of outputs; where the last block of the
+# row starts; the next output.
+_OF_CHANNEL = ("bias", "multiplier", "left", "second", "last_block", "next")
 _FRAME = {name: 4 * index for index, name in enumerate(_FIELDS + _OF_CHANNEL)}
 _FRAME_BYTES = -(-4 * len(_FRAME) // 8) * 8
 
 
-def _load(register: str, name: str) -> str:
-    return f"ldr.w {register}, [sp, #{_FRAME[name]}]"
-
-
-def _store(register: str, name: str) -> str:
-    return f"str.w {register}, [sp, #{_FRAME[name]}]"
+# On a core with an FPU that issues one instruction a cycle, what every block reads waits in FPU registers, which VMOV reads
+# in one cycle; a load takes two. They need not be saved (Procedure Call Standard for the Arm Architecture, 6.1.2.1).
+_IN_FPU = {name: f"s{index}" for index, name in enumerate(("multiplier", "zero_point", "second", "bias", "last_block"))}
 
 
 @dataclass(frozen=True)
@@ -82,10 +80,36 @@ class DepthwiseShape:
         """Weight words of a channel."""
         return sum(len(one.words) for one in self.passes)
 
+    @property
+    def stream_words(self) -> int:
+        """Weight words of a channel in memory: an even number."""
+        return self.words + self.words % 2
+
+    @property
+    def products(self) -> int:
+        """Multiply instructions of a block."""
+        return sum(len(products) for one in self.passes for products in one.products.values())
+
+    @property
+    def is_resident(self) -> bool:
+        """All weight words of a channel stay in registers, and two more hold columns of the map."""
+        return self.words <= len(_OPERANDS) - 2
+
+    @property
+    def weight_registers(self) -> int:
+        """Registers that hold weight words; at the end of a block, which needs four, other values where weights don't stay."""
+        return self.words if self.is_resident else max(4, *(len(one.words) for one in self.passes))
+
+    @property
+    def column_registers(self) -> int:
+        """Registers that hold columns of the map."""
+        return len(_OPERANDS) - self.weight_registers
+
     def weight_stream(self, weight: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Low and high half of each weight word in the order of the passes: [channels, words, 2] of [channels, ky, kx]."""
+        """Low and high half of each weight word in the order of the passes: [channels, stream words, 2] of [channels, ky, kx]."""
         padded = np.pad(weight, ((0, 0), (0, 1), (0, 1)))  # a tap of -1 is the zero behind the kernel
         halves = [half for one in self.passes for word in one.words for half in word]
+        halves += [(-1, -1)] * (2 * (self.stream_words - self.words))
         rows, columns = (np.array([half[axis] for half in halves]) for axis in (0, 1))
         return padded[:, rows, columns].reshape(len(weight), -1, 2)
 
@@ -159,20 +183,27 @@ class DepthwiseKernel:
 
     Attributes:
         dual_issue: ordered for Cortex-M7, else for Cortex-M4.
+        has_fpu: the core has a single-precision FPU.
         pair_bytes: of the tile, from a row pair to the next.
         pixel_bytes: of the output, from a pixel to the next.
     """
 
     shape: DepthwiseShape
     dual_issue: bool
+    has_fpu: bool
     pair_bytes: int
     pixel_bytes: int
+
+    @property
+    def uses_fpu(self) -> bool:
+        """Keeps values in FPU registers."""
+        return self.has_fpu and not self.dual_issue
 
     @property
     def symbol(self) -> str:
         """C name."""
         s = self.shape
-        core = "m7" if self.dual_issue else "m4"
+        core = "m7" if self.dual_issue else "m4f" if self.uses_fpu else "m4"
         return (
             f"qmcu_depthwise_{core}_{s.kernel_height}x{s.kernel_width}_s{s.stride_y}x{s.stride_x}_{s.rows}x{s.columns}"
             f"_{self.pair_bytes}_{self.pixel_bytes}"
@@ -203,10 +234,10 @@ class _Generator:
         self.kernel = kernel
         self.shape = kernel.shape
         self.sums = [f"r{2 + i}" for i in range(_SUMS)]
-        others = [f"r{number}" for number in range(6, 13)] + ["lr"]
-        self.resident = self.shape.words <= len(others) - 2
-        held = self.shape.words if self.resident else max(4, *(len(one.words) for one in self.shape.passes))
-        self.weights, self.temporary = others[:held], others[held:]
+        self.resident = self.shape.is_resident
+        held = self.shape.weight_registers
+        self.in_fpu = _IN_FPU if kernel.uses_fpu else {}
+        self.weights, self.temporary = _OPERANDS[:held], _OPERANDS[held:]
         if not self.temporary:
             raise ValueError(f"{kernel.symbol}: no register is left for the map")
 
@@ -219,19 +250,27 @@ class _Generator:
             *self._entry(),
             "1: @ a channel",
             *self._start_channel(),
-            "2: @ a step: one or two rows of outputs",
-            *self._start_step(),
             ".balign 4",
-            "3: @ a block of outputs",
+            "2: @ a block of outputs",
             *block,
             f"cmp r0, {self.temporary[-1]}",
-            "bls.w 3b",
+            "bls.w 2b",
             *self._end_of_row(),
             *self._next_step(),
             *self._next_channel(),
             f"add.w sp, sp, #{_FRAME_BYTES}",
             "pop {r4-r11, pc}",
         ]
+
+    def _load(self, register: str, name: str) -> str:
+        if name in self.in_fpu:
+            return f"vmov {register}, {self.in_fpu[name]}"
+        return f"ldr.w {register}, [sp, #{_FRAME[name]}]"
+
+    def _store(self, register: str, name: str) -> str:
+        if name in self.in_fpu:
+            return f"vmov {self.in_fpu[name]}, {register}"
+        return f"str.w {register}, [sp, #{_FRAME[name]}]"
 
     def _entry(self) -> list[str]:
         """Saves registers and copies the job to the stack."""
@@ -240,47 +279,38 @@ class _Generator:
         for start in range(0, len(_FIELDS), len(registers)):
             part = list(zip(_FIELDS[start : start + len(registers)], registers, strict=False))
             lines += [f"ldr.w {register}, [r0, #{_JOB[name]}]" for name, register in part]
-            lines += [_store(register, name) for name, register in part]
+            lines += [self._store(register, name) for name, register in part]
         return lines
 
     def _start_channel(self) -> list[str]:
-        """Bias, multiplier and weights of a channel, and its first step."""
-        stream = "r6"
+        """Bias, multiplier, weights and first step of a channel. r0 and the first sum are set as every block finds them."""
+        a, b, c, d = self.sums
+        stream, out = "r6", "r1" if self.resident else "r7"
         lines = [
-            _load("r0", "tile"),
-            _load("r1", "output"),
-            _load("r2", "steps"),
-            _load(stream, "stream"),
-            _store("r0", "step_tile"),
-            _store("r1", "step_output"),
-            _store("r2", "left"),
-            f"ldr.w r0, [{stream}]",
-            f"ldr.w r1, [{stream}, #4]",
-            _store("r0", "bias"),
-            _store("r1", "multiplier"),
+            self._load("r0", "tile"),
+            self._load(out, "output"),
+            self._load(c, "steps"),
+            self._load(d, "last"),
+            self._load(stream, "stream"),
+            f"add.w {d}, {d}, r0",
+            f"ldr.w {a}, [{stream}]",
+            f"ldr.w {b}, [{stream}, #4]",
+            self._store(c, "left"),
+            self._store(d, "last_block"),
+            self._store(a, "bias"),
+            self._store(b, "multiplier"),
         ]
         if not self.resident:
-            return [*lines, f"add.w r1, {stream}, #8"]
+            lines += [self._store(out, "next"), f"add.w r1, {stream}, #8"]
+        if self.shape.rows == 2:
+            lines += [
+                self._load(d, "second_row"), f"cmp {c}, #1", "bne.n 3f", self._load(d, "last_second_row"), "3:", self._store(d, "second")
+            ]  # fmt: skip
+        if not self.resident:
+            return lines
         # r6 is itself the first weight: loaded last.
         loads = [f"ldr.w {register}, [{stream}, #{8 + 4 * i}]" for i, register in enumerate(self.weights)]
         return lines + loads[::-1]
-
-    def _start_step(self) -> list[str]:
-        """Where the blocks start and end; how far the second row of outputs is, which the last step may not have."""
-        a, b, c, d = self.sums
-        lines = [_load("r0", "step_tile"), _load(a, "last"), _load(c, "step_output")]
-        if self.shape.rows == 2:
-            lines += [_load(b, "left"), _load(d, "second_row"), f"cmp {b}, #1", "bne.n 4f", _load(d, "last_second_row"), "4:"]
-            lines.append(_store(d, "second"))
-        return [
-            *lines,
-            f"add.w {a}, {a}, r0",
-            _store(a, "last_block"),
-            f"add.w {a}, {a}, #{4 * self.shape.columns * self.shape.stride_x}",
-            _store(a, "stop"),
-            f"mov.w r1, {c}" if self.resident else _store(c, "next"),
-            _load(a, "bias"),
-        ]
 
     def _block(self) -> list[str]:
         """Sums, requantizes and stores a block. The first sum holds the bias at the start, and again at the end."""
@@ -350,12 +380,12 @@ class _Generator:
         # Weights that don't stay in registers leave room.
         multiplier, zero_point = self.temporary[-2:] if self.resident else self.weights[:2]
         out, second = ("r1", multiplier) if self.resident else self.weights[2:4]
-        lines = [_load(multiplier, "multiplier"), _load(zero_point, "zero_point")]
+        lines = [self._load(multiplier, "multiplier"), self._load(zero_point, "zero_point")]
         if not self.resident:
-            lines += [_load(out, "next")]
+            lines += [self._load(out, "next")]
         lines += [f"smmlar {r}, {r}, {multiplier}, {zero_point}" for r in self.sums]
         if s.rows == 2:
-            lines.append(_load(second, "second"))
+            lines.append(self._load(second, "second"))
         lines += [f"usat {r}, #8, {r}" for r in self.sums]
         if s.rows == 2:
             # The second row first: where the map has none, it has the address of the first one.
@@ -364,55 +394,73 @@ class _Generator:
         lines += [f"strb.w {self.sums[c]}, [{out}, #{c * self.kernel.pixel_bytes}]" for c in range(s.columns)]
         lines.append(f"add.w {out}, {out}, #{s.columns * self.kernel.pixel_bytes}")
         if not self.resident:
-            lines.append(_store(out, "next"))
+            lines.append(self._store(out, "next"))
         lines.append(f"add.w r0, r0, #{4 * s.columns * s.stride_x}")
-        return [*lines, _load(self.temporary[-1], "last_block"), _load(self.sums[0], "bias")]
+        return [*lines, self._load(self.temporary[-1], "last_block"), self._load(self.sums[0], "bias")]
 
     def _end_of_row(self) -> list[str]:
         """A last block that is not whole is moved back, so that some outputs are computed twice."""
-        a, b = self.sums[1:3]
+        last, b = self.temporary[-1], self.sums[1]
         out = "r1" if self.resident else self.weights[0]
-        lines = [_load(a, "stop"), f"cmp r0, {a}", "beq.n 4f", _load("r0", "last_block"), _load(b, "step_back")]
+        step = 4 * self.shape.columns * self.shape.stride_x
+        lines = [f"sub.w {b}, r0, {last}", f"cmp {b}, #{step}", "beq.n 3f", f"mov.w r0, {last}", self._load(b, "step_back")]
         if not self.resident:
-            lines.append(_load(out, "next"))
+            lines.append(self._load(out, "next"))
         lines.append(f"sub.w {out}, {out}, {b}")
         if not self.resident:
-            lines.append(_store(out, "next"))
-        return [*lines, "b.w 3b", "4:"]
+            lines.append(self._store(out, "next"))
+        return [*lines, "b.w 2b", "3:"]
 
     def _next_step(self) -> list[str]:
-        a, b, c, d = self.sums
+        """The output is at the end of a row already; the tile goes from the end of a row to the next step."""
+        _, b, c, d = self.sums
+        advance = self.shape.pairs_per_step * self.kernel.pair_bytes
+        out = "r1" if self.resident else self.weights[0]
+        lines = [self._load(b, "left"), self._load(c, "last")]
+        if self.shape.rows == 2:
+            lines.append(self._load(d, "row_bytes"))
+            if not self.resident:
+                lines.append(self._load(out, "next"))
+            lines.append(f"add.w {out}, {out}, {d}")
+            if not self.resident:
+                lines.append(self._store(out, "next"))
+        lines += [
+            f"sub.w r0, {self.temporary[-1]}, {c}",
+            f"add.w {c}, {self.temporary[-1]}, #{advance}",
+            f"add.w r0, r0, #{advance}",
+            self._store(c, "last_block"),
+            f"subs.w {b}, {b}, #1",
+            self._store(b, "left"),
+        ]
+        if self.shape.rows == 1:
+            return [*lines, "bne.w 2b"]
         return [
-            _load(a, "left"),
-            _load(b, "step_tile"),
-            _load(c, "step_output"),
-            _load(d, "row_bytes"),
-            f"subs.w {a}, {a}, #1",
-            _store(a, "left"),
-            f"add.w {b}, {b}, #{self.shape.pairs_per_step * self.kernel.pair_bytes}",
-            f"add.w {c}, {c}, {d}",
-            *([f"add.w {c}, {c}, {d}"] if self.shape.rows == 2 else []),
-            _store(b, "step_tile"),
-            _store(c, "step_output"),
+            *lines,
+            "beq.n 3f",
+            f"cmp {b}, #1",
             "bne.w 2b",
+            self._load(d, "last_second_row"),
+            self._store(d, "second"),
+            "b.w 2b",
+            "3:",
         ]
 
     def _next_channel(self) -> list[str]:
         a, b, c, d = self.sums
         return [
-            _load(a, "tile"),
-            _load(b, "plane_bytes"),
-            _load(c, "output"),
-            _load(d, "stream"),
+            self._load(a, "tile"),
+            self._load(b, "plane_bytes"),
+            self._load(c, "output"),
+            self._load(d, "stream"),
             f"add.w {a}, {a}, {b}",
             f"add.w {c}, {c}, #1",
-            f"add.w {d}, {d}, #{4 * (2 + self.shape.words)}",
-            _load("r0", "channels"),
-            _store(a, "tile"),
-            _store(c, "output"),
-            _store(d, "stream"),
+            f"add.w {d}, {d}, #{4 * (2 + self.shape.stream_words)}",
+            self._load("r0", "channels"),
+            self._store(a, "tile"),
+            self._store(c, "output"),
+            self._store(d, "stream"),
             "subs.w r0, r0, #1",
-            _store("r0", "channels"),
+            self._store("r0", "channels"),
             "bne.w 1b",
         ]
 
