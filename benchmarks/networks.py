@@ -1,115 +1,126 @@
-"""Published networks as ONNX files with random weights: memory and cycles depend on the topology only.
+"""Whole networks on Cortex-M4 and Cortex-M7: cycles, memory, by layer; beside CMSIS-NN and published silicon figures.
 
-    python benchmarks/networks.py mobilenetv2-0.35 144 /tmp/mobilenetv2_0.35_144.onnx
+    python -m benchmarks.networks
+
+Needs `pip install 'quantmcu[bench]'` for the baseline and the picture, and the models of suite.py; what is absent is
+skipped with its reason. Writes networks.json and networks.svg to benchmarks/results.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Sequence
+import json
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+import click
+from rich.console import Console
 
+from benchmarks import cmsis_nn, own, picture, tables
+from benchmarks.suite import NETWORKS, Network
+from quantmcu.errors import QuantMCUError
+from quantmcu.measurement import source_commit
+from quantmcu.targets import load_board
 
-class OnnxWriter:
-    """Appends layers to an ONNX graph; maps are [1, C, H, W]."""
-
-    def __init__(self, size: int, channels: int = 3, seed: int = 0) -> None:
-        self.random = np.random.default_rng(seed)
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-        self.input = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, channels, size, size])
-        self.last, self.channels = "input", channels
-
-    def _constant(self, name: str, array: np.ndarray) -> str:
-        self.weights.append(numpy_helper.from_array(array.astype(np.float32), name))
-        return name
-
-    def _node(self, operator: str, inputs: Sequence[str], **attributes: object) -> str:
-        name = f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, list(inputs), [f"{name}_out"], name=name, **attributes))
-        self.last = f"{name}_out"
-        return self.last
-
-    def conv(self, channels: int, kernel: int = 1, stride: int = 1, groups: int = 1, *, relu6: bool = True) -> None:
-        """Convolution with padding that keeps the size at stride 1, bias, and ReLU6."""
-        fan_in = self.channels // groups * kernel * kernel
-        shape = (channels, self.channels // groups, kernel, kernel)
-        weight = self._constant(f"weight_{len(self.nodes)}", self.random.normal(0, (2 / fan_in) ** 0.5, shape))
-        bias = self._constant(f"bias_{len(self.nodes)}", self.random.normal(0, 0.1, channels))
-        pad = kernel // 2
-        self._node(
-            "Conv", (self.last, weight, bias), kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[pad] * 4, group=groups
-        )
-        self.channels = channels
-        if relu6:
-            limits = [f"limit_{len(self.nodes)}_{value}" for value in (0, 6)]
-            for name, value in zip(limits, (0, 6), strict=True):
-                self._constant(name, np.array(value))
-            self._node("Clip", (self.last, *limits))
-
-    def inverted_residual(self, channels: int, expansion: float, kernel: int = 3, stride: int = 1) -> None:
-        """MobileNetV2's block: widen, depthwise, narrow; added to its input where the shapes agree."""
-        skip, before = self.last, self.channels
-        if expansion != 1:
-            self.conv(round(before * expansion))
-        self.conv(self.channels, kernel, stride, groups=self.channels)
-        self.conv(channels, relu6=False)
-        if stride == 1 and channels == before:
-            self._node("Add", (skip, self.last))
-
-    def classifier(self, classes: int) -> None:
-        """Global average pooling and a dense layer."""
-        self._node("GlobalAveragePool", (self.last,))
-        self._node("Flatten", (self.last,))
-        weight = self._constant("dense_weight", self.random.normal(0, 0.05, (classes, self.channels)))
-        bias = self._constant("dense_bias", np.zeros(classes))
-        self._node("Gemm", (self.last, weight, bias), transB=1)
-
-    def save(self, path: Path, name: str) -> Path:
-        """Writes the model, checked."""
-        output = helper.make_tensor_value_info(self.last, TensorProto.FLOAT, None)
-        graph = helper.make_graph(self.nodes, name, [self.input], [output], self.weights)
-        model = onnx.shape_inference.infer_shapes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]))
-        onnx.checker.check_model(model)
-        onnx.save(model, str(path))
-        return path
+HERE = Path(__file__).resolve().parent
+BOARDS = ("nucleo-l4r5", "nucleo-f767")
 
 
-_MOBILENET_V2 = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
-"""Expansion, channels, repeats, stride (Sandler et al., MobileNetV2, table 2)."""
+def published() -> dict[str, Any]:
+    """Figures of others and the goals (data/published.json)."""
+    content: dict[str, Any] = json.loads((HERE / "data" / "published.json").read_text())
+    return content
 
 
-def to_multiple_of_8(channels: float) -> int:
-    """The rounding of the reference implementations: to the nearest multiple of 8, at least 8, never 10 % down."""
-    rounded = max(8, int(channels + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels else rounded
+@click.command(help=__doc__.split("\n")[0] if __doc__ else None)
+@click.option("--network", "chosen", multiple=True, type=click.Choice([n.id for n in NETWORKS]), help="Default: all.")
+@click.option("--board", "boards", multiple=True, default=BOARDS, show_default=True)
+@click.option("--toolchain", "toolchains", multiple=True, default=("gcc", "zig"), show_default=True)
+@click.option("--baseline/--no-baseline", default=True, help="Measure CMSIS-NN too.")
+@click.option("--layers", is_flag=True, help="Also print cycles by layer.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=HERE / "results", show_default=True)
+def main(
+    chosen: Sequence[str], boards: Sequence[str], toolchains: Sequence[str], baseline: bool, layers: bool, out: Path
+) -> None:
+    """Measures, prints tables and writes the results."""
+    console = Console()
+    report = run([n for n in NETWORKS if n.id in chosen or not chosen], boards, toolchains, baseline, console)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "networks.json").write_text(json.dumps(report, indent=1) + "\n")
+    figures = published()
+    tables.show(report, figures, console, layers=layers)
+    problem = picture.draw(report, figures, out / "networks.svg")
+    console.print(problem or f"picture: {out / 'networks.svg'}")
 
 
-def mobilenet_v2(path: Path, width: float, size: int, classes: int = 1000, rounding: Callable[[float], int] = to_multiple_of_8) -> Path:
-    """MobileNetV2 with `width`; `rounding=int` cuts channels off without making them multiples of 8."""
-    net = OnnxWriter(size)
-    net.conv(rounding(32 * width), 3, 2)
-    for expansion, channels, repeats, stride in _MOBILENET_V2:
-        for index in range(repeats):
-            net.inverted_residual(rounding(channels * width), expansion, stride=stride if index == 0 else 1)
-    net.conv(max(1280, rounding(1280 * width)))
-    net.classifier(classes)
-    return net.save(path, path.stem)
+def run(
+    networks: Sequence[Network], boards: Sequence[str], toolchains: Sequence[str], baseline: bool, console: Console
+) -> dict[str, Any]:
+    """Measures everything; what can't be measured is listed under `skipped` with its reason."""
+    report: dict[str, Any] = {
+        "commit": source_commit(),
+        "conditions": _conditions(boards),
+        "networks": [],
+        "skipped": [],
+    }
+    reason = cmsis_nn.available() if baseline else "not asked for"
+    if reason:
+        report["skipped"].append({"network": "all", "what": "CMSIS-NN", "why": reason})
+    with tempfile.TemporaryDirectory(prefix="quantmcu-benchmark-") as folder:
+        for network in networks:
+            if why := network.missing():
+                report["skipped"].append({"network": network.id, "what": "all", "why": why})
+                continue
+            report["networks"].append(
+                _network(network, boards, toolchains, reason is None, Path(folder), report, console)
+            )
+    return report
 
 
-def main() -> None:
-    """Writes one network."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("network", help="mobilenetv2-WIDTH, or mobilenetv2-WIDTH-unrounded")
-    parser.add_argument("size", type=int)
-    parser.add_argument("path", type=Path)
-    arguments = parser.parse_args()
-    _, width, *unrounded = arguments.network.split("-")
-    mobilenet_v2(arguments.path, float(width), arguments.size, rounding=int if unrounded else to_multiple_of_8)
+def _network(
+    network: Network,
+    boards: Sequence[str],
+    toolchains: Sequence[str],
+    baseline: bool,
+    folder: Path,
+    report: dict[str, Any],
+    console: Console,
+) -> dict[str, Any]:
+    model = network.model(folder)
+    layers, left_out = cmsis_nn.layers_of(model)
+    row: dict[str, Any] = {
+        "id": network.id,
+        "title": network.title,
+        "macs": network.macs or sum(layer.macs for layer in layers),
+        "quantmcu": [],
+        "cmsis_nn": [],
+        "cmsis_nn_left_out": left_out,
+    }
+    for board in boards:
+        for toolchain in toolchains:
+            with console.status(f"{network.title}: {board}, {toolchain}"):
+                try:
+                    row["quantmcu"].append(own.measure(model, board, toolchain, folder) | {"toolchain": toolchain})
+                except QuantMCUError as error:
+                    what = f"{board}, {toolchain}"
+                    report["skipped"].append({"network": network.id, "what": what, "why": str(error)})
+    for core in dict.fromkeys(load_board(board).core for board in boards) if baseline else ():
+        with console.status(f"{network.title}: CMSIS-NN on {core}"):
+            row["cmsis_nn"].append(cmsis_nn.measure(layers, core))
+    return row
+
+
+def _conditions(boards: Sequence[str]) -> dict[str, Any]:
+    return {
+        "runner": "QuantMCU's emulator, the exact firmware; median of 3 inferences after one that warms caches",
+        "input": "random codes (seed 0); calibration with random data",
+        "cycles_per_mac": "cycles of one inference by MACs of the network as published",
+        "core only": "the cycle model of the core, memory without wait states",
+        "with memory": "plus wait states and caches of the board (quantmcu/emulator/wait_states.py)",
+        "CMSIS-NN": "4.0.0 (PyPI bakenn), called layer by layer, gcc, faster of -O2 and -O3, core only",
+        "boards": {board: load_board(board).cycle_model for board in boards},
+    }
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Benchmarks of QuantMCU. They need the checkout; `python -m benchmarks.networks` is the one to start with."""
