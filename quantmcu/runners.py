@@ -17,6 +17,8 @@ from quantmcu.runner import Runner
 Place = Literal["host", "emulator", "qemu", "device"]
 PLACES: tuple[Place, ...] = get_args(Place)
 
+_AGAIN = "compile the model again"
+
 EMULATED_RUN_SECONDS = 900.0
 """An emulated run takes as long as the host needs for it; this only ends one that hangs."""
 
@@ -33,9 +35,13 @@ def open_runner(result: Result, on: str, port: str | None = None) -> Runner:
         UsageError: no such place, or the firmware was not built.
         ToolError: no compiler, no QEMU, no board, or the firmware does not answer.
     """
-    if on == "host":
-        return HostModel(result.folder / "src" / "model")
-    return open_session(result, on, port)
+    if on != "host":
+        return open_session(result, on, port)
+    host = HostModel(result.folder / "src" / "model")
+    if host.info.model_sha256 != result.program_sha256:
+        host.close()
+        raise UsageError("src/model/ is of another network than result.json", str(result.folder), hint=_AGAIN)
+    return host
 
 
 def open_session(result: Result, on: str, port: str | None = None) -> DeviceSession:

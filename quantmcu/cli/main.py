@@ -52,13 +52,13 @@ def group() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and ends the process with its exit status."""
+    _end_cleanly_on_sigterm()
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Runs the command line; returns the exit status. Every error becomes a message."""
     output = Output("--json" in arguments, bool({"-v", "--verbose"} & set(arguments)))
-    _end_cleanly_on_sigterm()
     try:
         status = group.main(list(arguments), prog_name="quantmcu", standalone_mode=False)
         return status if isinstance(status, int) else ExitStatus.DONE

@@ -1,0 +1,5 @@
+"""`python -m quantmcu`: the command line."""
+
+from quantmcu.cli import main
+
+main()

@@ -1,0 +1,241 @@
+"""Wrong usage and bad input: wording, exit status, and that nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import quantmcu
+from quantmcu.cli.main import run as run_here
+from quantmcu.errors import QuantMCUError
+from quantmcu.results import Result
+from tests.onnx_models import make_model, node
+
+ROOT = Path(quantmcu.__file__).parents[1]
+COMMAND = (sys.executable, "-m", "quantmcu")
+
+
+def run(*arguments: object, cwd: Path | None = None, **options: object) -> subprocess.CompletedProcess[str]:
+    """The command line in a process of its own."""
+    command = [*COMMAND, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300, check=False, **options
+    )
+
+
+def compile_arguments(model: Path, out: Path, *more: object) -> tuple[object, ...]:
+    return ("compile", model, "--board", "nucleo-f767", "--calib", "random", "--out", out, *more)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("compile", "MODEL", "--board", "nucleo-f76", "--calib", "random"), 2, ("nucleo-f76", "did you mean")),
+        (("compile", "MODEL", "--board", "nucleo-f767"), 2, ("no calibration data", "image [1, 3, 16, 16]", "--calib")),
+        (("compile", "gone.onnx", "--board", "nucleo-f767", "--calib", "random"), 2, ("no such file", "gone.onnx")),
+        (("compile", "MODEL", "--board", "nucleo-f767", "--calib", "gone.npz"), 2, ("gone.npz", ".npz file")),
+        (("compile", "MODEL", "--board", "nucleo-f767", "--calib", "random", "--ram", "x"), 2, ("no size", "128k")),
+        (("compile", "MODEL", "--board", "nucleo-f767", "--calib", "random", "--ram", "5k"), 1, ("RAM", "hint:")),
+        (("compile", "MODEL", "--calib", "random"), 2, ("--board",)),
+        (("compile", "MODEL", "--board", "nucleo-f767", "--flash", "--no-build"), 2, ("exclude each other",)),
+        (("frobnicate",), 2, ("frobnicate", "quantmcu --help")),
+        (("measure", "."), 2, ("no result.json", "quantmcu compile")),
+        (("measure", ".", "--runs", "0"), 2, ("--runs",)),
+        (("validate", "."), 2, ("--data",)),
+    ],
+    ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else None,
+)
+def test_wrong_usage(
+    arguments: tuple[str, ...], status: int, words: tuple[str, ...], small_model: Path, tmp_path: Path
+) -> None:
+    shutil.copy(small_model, tmp_path / "MODEL")
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == status, done.stderr
+    assert done.stdout == ""
+    for word in words:
+        assert word in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["MODEL"]
+
+
+def test_all_unsupported_parts_are_named_at_once(tmp_path: Path) -> None:
+    nodes = [node("Det", ["x"], "a"), node("Mish", ["x"], "b"), node("Add", ["a", "b"], "y")]
+    model = tmp_path / "odd.onnx"
+    onnx.save(make_model(nodes, {"x": [1, 4, 4]}, ["y"], opset=18), str(model))
+    done = run(*compile_arguments(model, tmp_path / "out"))
+    assert done.returncode == 1
+    assert "Det" in done.stderr
+    assert "Mish" in done.stderr
+    assert not (tmp_path / "out").exists()
+    inspected = run("inspect", model, "--json")
+    assert inspected.returncode == 1
+    assert {problem["what"].split()[0] for problem in json.loads(inspected.stdout)["problems"]}
+    assert len(json.loads(inspected.stderr.splitlines()[-1])["error"]["problems"]) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x07\x12\x05trunc"], ids=["empty", "text", "truncated"])
+def test_files_that_are_no_models(content: bytes, tmp_path: Path) -> None:
+    model = tmp_path / "bad.onnx"
+    model.write_bytes(content)
+    done = run(*compile_arguments(model, tmp_path / "out"))
+    assert done.returncode in (1, 2)
+    assert "bad.onnx" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.onnx"]
+
+
+def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
+    weights = {"w": np.full((3, 4), np.nan, np.float32)}
+    model = tmp_path / "nan.onnx"
+    onnx.save(make_model([node("MatMul", ["x", "w"], "y")], {"x": [1, 3]}, ["y"], weights), str(model))
+    done = run(*compile_arguments(model, tmp_path / "out"))
+    assert done.returncode == 1
+    assert "NaN" in done.stderr
+
+
+def test_calibration_data_of_another_shape(small_model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((4, 3, 8, 8), np.float32))
+    done = run("compile", small_model, "--board", "nucleo-f767", "--calib", tmp_path / "x.npy", "--out", tmp_path / "o")
+    assert done.returncode == 2
+    assert "(3, 8, 8)" in done.stderr or "(4, 3, 8, 8)" in done.stderr
+    assert not (tmp_path / "o").exists()
+
+
+def test_errors_as_json_are_the_last_line_of_standard_error(small_model: Path, tmp_path: Path) -> None:
+    done = run("compile", small_model, "--board", "no", "--calib", "random", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    error = json.loads(done.stderr.splitlines()[-1])["error"]
+    assert set(error) == {"what", "where", "why", "hint", "status"}
+    assert error["where"] == "--board"
+    assert error["status"] == 2
+
+
+def test_a_folder_with_other_files_is_not_replaced(small_model: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    done = run(*compile_arguments(small_model, tmp_path))
+    assert done.returncode == 2
+    assert "holds other files" in done.stderr
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_nothing(kind: signal.Signals, small_model: Path, tmp_path: Path) -> None:
+    command = [*COMMAND, *map(str, compile_arguments(small_model, tmp_path / "out"))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("build"):
+                break
+        time.sleep(0.3)  # PlatformIO is at work now
+        assert any(path.name.startswith(".out.") for path in tmp_path.iterdir())
+        process.send_signal(kind)
+        rest = process.stderr.read()
+        status = process.wait(60)
+    assert status == 128 + kind
+    assert "Traceback" not in rest
+    if kind == signal.SIGINT:
+        assert "interrupted; nothing half-written is left" in rest
+    time.sleep(0.2)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_keeps_the_earlier_result(compiled: Result, small_model: Path) -> None:
+    before = (compiled.folder / "result.json").read_bytes()
+    done = run(*compile_arguments(small_model, compiled.folder, "--toolchain", "/nonexistent"))
+    assert done.returncode in (2, 3)
+    assert (compiled.folder / "result.json").read_bytes() == before
+    assert [path.name for path in compiled.folder.parent.iterdir()] == [compiled.folder.name]
+
+
+@pytest.mark.parametrize("limit", [2_000, 20_000], ids=["project", "firmware"])
+def test_a_full_disk_leaves_nothing(limit: int, small_model: Path, tmp_path: Path) -> None:
+    """A limit on the size of files fails writes just as a full disk does, at a place that we choose."""
+
+    def limit_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    done = run(*compile_arguments(small_model, tmp_path / "out"), preexec_fn=limit_files)
+    assert done.returncode == 3, done.stderr
+    assert "error:" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_are_written_whole_or_not_at_all(compiled: Result) -> None:
+    before = (compiled.folder / "result.json").read_bytes()
+
+    def limit_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+
+    done = run("measure", compiled.folder, "--runs", "1", preexec_fn=limit_files)
+    assert done.returncode == 3
+    assert "cannot write result.json" in done.stderr
+    assert (compiled.folder / "result.json").read_bytes() == before
+    assert not [path for path in compiled.folder.iterdir() if path.name.startswith(".result")]
+
+
+def test_a_mistake_of_ours_says_how_to_report_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(quantmcu, "boards", broken, raising=False)
+    assert run_here(["boards"]) == 1
+    text = capsys.readouterr().err
+    assert "QuantMCU itself failed" in text
+    assert "KeyError: 'lost'" in text
+    assert "report it" in text
+    assert "Traceback" not in text
+    assert run_here(["boards", "--verbose"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m quantmcu ops | head -1"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, check=False)
+    assert "Traceback" not in done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"quantmcu, version {quantmcu.__version__}\n"
+
+
+def test_device_trouble_is_status_3(compiled: Result) -> None:
+    done = run("measure", compiled.folder, "--on", "device", "--port", "/dev/nonexistent")
+    assert done.returncode == 3
+    assert "no such port" in done.stderr
+
+
+def test_qemu_cannot_time(small_model: Path, tmp_path: Path) -> None:
+    if shutil.which("qemu-system-arm") is None:
+        pytest.skip("qemu-system-arm is not installed")
+    out = tmp_path / "net"
+    quantmcu.compile(small_model, "qemu-m4", calibration="random", out=out)
+    done = run("measure", out, "--on", "qemu")
+    assert done.returncode == 3
+    assert "no cycle counter" in done.stderr
+    assert "--on emulator" in done.stderr
+
+
+def test_problems_keep_their_parts() -> None:
+    error = QuantMCUError("what", "where", "why", "hint")
+    assert str(error) == "where: what\n  why:  why\n  hint: hint"

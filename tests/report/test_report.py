@@ -1,0 +1,112 @@
+"""The page: valid HTML, self-contained, and with the figures of result.json."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import quantmcu
+from quantmcu.report import render_report
+from quantmcu.report.charts import flattened, timeline
+from quantmcu.report.comparison import compare_results
+from quantmcu.report.text import count, ending, milliseconds, percent, size
+from quantmcu.results import Result
+
+html5lib = pytest.importorskip("html5lib", reason="html5lib is not installed (extra `test`)")
+
+
+@pytest.fixture
+def complete(compiled: Result, photos: Path) -> Result:
+    """A result with everything in it."""
+    quantmcu.measure(compiled, runs=2)
+    return quantmcu.validate(compiled, data=photos)
+
+
+def parsed(page: str) -> Any:
+    """The page's tree; raises on any breach of HTML."""
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
+
+
+def test_a_complete_page_is_valid_and_holds_the_figures(complete: Result) -> None:
+    page = (complete.folder / "report.html").read_text()
+    assert page == render_report(complete.data)
+    tree = parsed(page)
+    text = "".join(tree.itertext())
+    latency = complete.latency
+    assert latency is not None
+    assert milliseconds(latency.milliseconds) in text
+    assert size(complete.ram_bytes) in text
+    for layer in latency.layers:
+        assert layer.name in text
+        assert f"{layer.cycles:,}" in text
+    assert "0 differ" in text
+    assert complete.data["memory"]["peak_step"] in text
+    assert len(tree.findall(".//svg")) > len(latency.layers)
+
+
+def test_a_page_before_measuring_is_valid_too(compiled: Result) -> None:
+    tree = parsed((compiled.folder / "report.html").read_text())
+    assert "not measured" in "".join(tree.itertext())
+
+
+def test_a_page_of_a_project_without_firmware(small_model: Path, tmp_path: Path) -> None:
+    result = quantmcu.compile(small_model, "nucleo-f767", calibration="random", out=tmp_path / "o", build=False)
+    text = "".join(parsed((result.folder / "report.html").read_text()).itertext())
+    assert "not built" in text
+    assert "random inputs" in text
+
+
+def test_the_page_asks_the_network_nothing(complete: Result) -> None:
+    page = (complete.folder / "report.html").read_text()
+    assert not re.search(r"\b(src|href|srcset|action|data)\s*=", page)
+    assert not re.search(r"url\(|@import|<script|<link|https?:", page)
+
+
+def test_names_cannot_break_out_of_the_page(complete: Result) -> None:
+    data = copy.deepcopy(complete.data)
+    evil = "</td><script>alert('x')</script>&amp;\"'"
+    data["model"]["name"] = evil
+    data["steps"][0]["name"] = data["memory"]["timeline"][0]["step"] = evil
+    page = render_report(data)
+    assert "<script" not in page
+    tree = parsed(page)
+    assert evil in (tree.findtext(".//title") or "")
+    assert evil in "".join(tree.find(".//tbody").itertext())
+
+
+def test_timeline_marks_the_peak() -> None:
+    steps = [{"step": name, "live_bytes": value} for name, value in (("a", 10), ("b", 40), ("c", 20))]
+    chart = timeline({"timeline": steps})
+    assert chart.peak == 1
+    assert chart.peak_bytes == 40
+    assert chart.peak_x == 400
+    ys = [float(y) for y in re.findall(r"L[\d.]+ ([\d.]+)", chart.outline)]
+    assert ys[1] < ys[2] < ys[0] <= 220
+
+
+def test_everything_is_in_the_table(complete: Result) -> None:
+    facts = dict(flattened(complete.data))
+    assert facts["model.macs"] == f"{complete.data['model']['macs']:,}"
+    assert facts["latency.conditions.core"] == "cortex-m7"
+
+
+def test_comparison(complete: Result) -> None:
+    other = copy.deepcopy(complete.data)
+    other["latency"]["ms"] *= 2
+    del other["accuracy"]
+    rows = {row.name: row for row in compare_results(complete.data, other)}
+    assert rows["latency, ms"].ratio == 2
+    assert rows["accuracy, float"].right is None
+    assert rows["accuracy, float"].ratio is None
+
+
+def test_figures_as_people_read_them() -> None:
+    assert [size(n) for n in (0, 1023, 1024, 1536 * 1024)] == ["0 B", "1023 B", "1.0 KiB", "1.50 MiB"]
+    assert [count(n) for n in (999, 1000, 12_299_008, 3e9)] == ["999", "1.00 k", "12.3 M", "3.00 G"]
+    assert [milliseconds(x) for x in (0.01234, 1.234, 51.53, 1234.5)] == ["0.0123 ms", "1.23 ms", "51.5 ms", "1234 ms"]
+    assert percent(None) == "-"
+    assert ending("abcdef", 4) == "…def"
