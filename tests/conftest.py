@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,15 +66,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _compiled_once(small_model: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled_once(small_model: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small classifier compiled for nucleo-f767 and built; not to be changed."""
     out = tmp_path_factory.mktemp("compiled") / "small"
-    quantmcu.compile(small_model, "nucleo-f767", calibration=photos, preprocess="signed", out=out)
+    quantmcu.compile(small_model, "nucleo-f767", calibration=photos, preprocess="unit", out=out)
     return out
 
 
 @pytest.fixture
-def compiled(_compiled_once: Path, tmp_path: Path) -> Iterator[Result]:
+def compiled(compiled_once: Path, tmp_path: Path) -> Result:
     """The small classifier compiled for nucleo-f767, built; a copy of its own for each test."""
     folder = tmp_path / "small"
-    shutil.copytree(_compiled_once, folder)
-    yield Result.load(folder)
+    shutil.copytree(compiled_once, folder)
+    return Result.load(folder)

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from quantmcu.cli.main import run
 from quantmcu.results import Result
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def quantmcu_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs a command line of 80 columns; gives exit status, standard output, standard error."""
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def call(*arguments: object) -> tuple[int, str, str]:
-        status = run([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return call
+from tests.cli.conftest import Command
 
 
 def document(command: Command, *arguments: object) -> Any:

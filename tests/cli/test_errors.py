@@ -20,6 +20,7 @@ import quantmcu
 from quantmcu.cli.main import run as run_here
 from quantmcu.errors import QuantMCUError
 from quantmcu.results import Result
+from tests.cli.conftest import Command
 from tests.onnx_models import make_model, node
 
 ROOT = Path(quantmcu.__file__).parents[1]
@@ -58,76 +59,89 @@ def compile_arguments(model: Path, out: Path, *more: object) -> tuple[object, ..
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, tuple) else None,
 )
 def test_wrong_usage(
-    arguments: tuple[str, ...], status: int, words: tuple[str, ...], small_model: Path, tmp_path: Path
+    arguments: tuple[str, ...],
+    status: int,
+    words: tuple[str, ...],
+    small_model: Path,
+    tmp_path: Path,
+    quantmcu_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copy(small_model, tmp_path / "MODEL")
-    done = run(*arguments, cwd=tmp_path)
-    assert done.returncode == status, done.stderr
-    assert done.stdout == ""
+    monkeypatch.chdir(tmp_path)
+    ended, out, messages = quantmcu_command(*arguments)
+    assert ended == status, messages
+    assert out == ""
     for word in words:
-        assert word in done.stderr
-    assert "Traceback" not in done.stderr
+        assert word in messages
+    assert "Traceback" not in messages
     assert [path.name for path in tmp_path.iterdir()] == ["MODEL"]
 
 
-def test_all_unsupported_parts_are_named_at_once(tmp_path: Path) -> None:
+def test_all_unsupported_parts_are_named_at_once(tmp_path: Path, quantmcu_command: Command) -> None:
     nodes = [node("Det", ["x"], "a"), node("Mish", ["x"], "b"), node("Add", ["a", "b"], "y")]
     model = tmp_path / "odd.onnx"
     onnx.save(make_model(nodes, {"x": [1, 4, 4]}, ["y"], opset=18), str(model))
-    done = run(*compile_arguments(model, tmp_path / "out"))
-    assert done.returncode == 1
-    assert "Det" in done.stderr
-    assert "Mish" in done.stderr
+    status, _, messages = quantmcu_command(*compile_arguments(model, tmp_path / "out"))
+    assert status == 1
+    assert "Det" in messages
+    assert "Mish" in messages
     assert not (tmp_path / "out").exists()
-    inspected = run("inspect", model, "--json")
-    assert inspected.returncode == 1
-    assert {problem["what"].split()[0] for problem in json.loads(inspected.stdout)["problems"]}
-    assert len(json.loads(inspected.stderr.splitlines()[-1])["error"]["problems"]) == 2
+    status, out, messages = quantmcu_command("inspect", model, "--json")
+    assert status == 1
+    assert {problem["what"].split()[0] for problem in json.loads(out)["problems"]}
+    assert len(json.loads(messages.splitlines()[-1])["error"]["problems"]) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\x08\x07\x12\x05trunc"], ids=["empty", "text", "truncated"])
-def test_files_that_are_no_models(content: bytes, tmp_path: Path) -> None:
+def test_files_that_are_no_models(content: bytes, tmp_path: Path, quantmcu_command: Command) -> None:
     model = tmp_path / "bad.onnx"
     model.write_bytes(content)
-    done = run(*compile_arguments(model, tmp_path / "out"))
-    assert done.returncode in (1, 2)
-    assert "bad.onnx" in done.stderr
-    assert "Traceback" not in done.stderr
+    status, _, messages = quantmcu_command(*compile_arguments(model, tmp_path / "out"))
+    assert status in (1, 2)
+    assert "bad.onnx" in messages
+    assert "Traceback" not in messages
     assert [path.name for path in tmp_path.iterdir()] == ["bad.onnx"]
 
 
-def test_weights_that_are_no_numbers(tmp_path: Path) -> None:
+def test_weights_that_are_no_numbers(tmp_path: Path, quantmcu_command: Command) -> None:
     weights = {"w": np.full((3, 4), np.nan, np.float32)}
     model = tmp_path / "nan.onnx"
     onnx.save(make_model([node("MatMul", ["x", "w"], "y")], {"x": [1, 3]}, ["y"], weights), str(model))
-    done = run(*compile_arguments(model, tmp_path / "out"))
-    assert done.returncode == 1
-    assert "NaN" in done.stderr
+    status, _, messages = quantmcu_command(*compile_arguments(model, tmp_path / "out"))
+    assert status == 1
+    assert "NaN" in messages
 
 
-def test_calibration_data_of_another_shape(small_model: Path, tmp_path: Path) -> None:
+def test_calibration_data_of_another_shape(small_model: Path, tmp_path: Path, quantmcu_command: Command) -> None:
     np.save(tmp_path / "x.npy", np.zeros((4, 3, 8, 8), np.float32))
-    done = run("compile", small_model, "--board", "nucleo-f767", "--calib", tmp_path / "x.npy", "--out", tmp_path / "o")
-    assert done.returncode == 2
-    assert "(3, 8, 8)" in done.stderr or "(4, 3, 8, 8)" in done.stderr
+    status, _, messages = quantmcu_command(
+        "compile", small_model, "--board", "nucleo-f767", "--calib", tmp_path / "x.npy", "--out", tmp_path / "o"
+    )
+    assert status == 2
+    assert "(3, 8, 8)" in messages or "(4, 3, 8, 8)" in messages
     assert not (tmp_path / "o").exists()
 
 
-def test_errors_as_json_are_the_last_line_of_standard_error(small_model: Path, tmp_path: Path) -> None:
-    done = run("compile", small_model, "--board", "no", "--calib", "random", "--json", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    error = json.loads(done.stderr.splitlines()[-1])["error"]
+def test_errors_as_json_are_the_last_line_of_standard_error(
+    small_model: Path, tmp_path: Path, quantmcu_command: Command
+) -> None:
+    status, out, messages = quantmcu_command("compile", small_model, "--board", "no", "--calib", "random", "--json")
+    assert status == 2
+    assert out == ""
+    error = json.loads(messages.splitlines()[-1])["error"]
     assert set(error) == {"what", "where", "why", "hint", "status"}
     assert error["where"] == "--board"
     assert error["status"] == 2
 
 
-def test_a_folder_with_other_files_is_not_replaced(small_model: Path, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_replaced(
+    small_model: Path, tmp_path: Path, quantmcu_command: Command
+) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    done = run(*compile_arguments(small_model, tmp_path))
-    assert done.returncode == 2
-    assert "holds other files" in done.stderr
+    status, _, messages = quantmcu_command(*compile_arguments(small_model, tmp_path))
+    assert status == 2
+    assert "holds other files" in messages
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
@@ -219,21 +233,22 @@ def test_version() -> None:
     assert run("--version").stdout == f"quantmcu, version {quantmcu.__version__}\n"
 
 
-def test_device_trouble_is_status_3(compiled: Result) -> None:
-    done = run("measure", compiled.folder, "--on", "device", "--port", "/dev/nonexistent")
-    assert done.returncode == 3
-    assert "no such port" in done.stderr
+def test_device_trouble_is_status_3(compiled: Result, quantmcu_command: Command) -> None:
+    status, _, messages = quantmcu_command("measure", compiled.folder, "--on", "device", "--port", "/dev/nonexistent")
+    assert status == 3
+    assert "no such port" in messages
 
 
-def test_qemu_cannot_time(small_model: Path, tmp_path: Path) -> None:
+@pytest.mark.qemu
+def test_qemu_cannot_time(small_model: Path, tmp_path: Path, quantmcu_command: Command) -> None:
     if shutil.which("qemu-system-arm") is None:
         pytest.skip("qemu-system-arm is not installed")
     out = tmp_path / "net"
     quantmcu.compile(small_model, "qemu-m4", calibration="random", out=out)
-    done = run("measure", out, "--on", "qemu")
-    assert done.returncode == 3
-    assert "no cycle counter" in done.stderr
-    assert "--on emulator" in done.stderr
+    status, _, messages = quantmcu_command("measure", out, "--on", "qemu")
+    assert status == 3
+    assert "no cycle counter" in messages
+    assert "--on emulator" in messages
 
 
 def test_problems_keep_their_parts() -> None:

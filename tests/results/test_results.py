@@ -106,9 +106,10 @@ def test_a_wrong_weight_is_found(compiled: Result) -> None:
 
 
 def test_pixels_are_the_input_codes(compiled: Result) -> None:
-    """Compiled with `signed` preprocessing: real values are whole steps of the input scale."""
+    """Compiled with `unit` preprocessing: real values are whole steps of the input scale, so pixels are codes."""
+    assert compiled.data["model"]["input_format"] == "raw pixels 0 .. 255"
     program = load_program(compiled.folder / "program.npz")
-    real = np.linspace(-1, 1, 3 * 16 * 16, dtype=np.float32).reshape(1, 3, 16, 16)
+    real = np.linspace(0, 1, 3 * 16 * 16, dtype=np.float32).reshape(1, 3, 16, 16)
     codes = quantized_inputs(program, {"image": real})["image"]
     assert codes.shape == (1, 16, 16, 3)
     assert codes[0, 0, 0, 0] == 0
