@@ -83,8 +83,8 @@ class Run:
 
 
 # Every run continues from the averaged weights of the one before. The machine was shared and the time was limited, so
-# two runs were ended early; see README.md.
-RECIPE = ["48:14,64:13,96:7@0.2@17", "96/64:5,96:3@0.12@7", "96:4@0.05"]
+# they were ended early; see README.md.
+RECIPE = ["48:14,64:13,96:7@0.2@17", "96/64:5,96:3@0.12@7", "96:4@0.05@3"]
 
 
 # ---------------------------------------------------------------------------------------------------- network
