@@ -68,9 +68,10 @@ def assert_bit_exact(result: Result, places: tuple[str, ...], count: int) -> Non
                     np.testing.assert_array_equal(got, wanted[name], err_msg=f"{place}: {name}")
 
 
-@pytest.mark.parametrize("board", ["nucleo-f767", "nucleo-l4r5"])
-def test_demo_model_on_host_and_in_the_emulator(board, tmp_path):
-    assert_bit_exact(compiled(demo_model(), board, tmp_path), ("host", "emulator"), 3)
+@pytest.mark.parametrize(("board", "toolchain"), [("nucleo-f767", "zig"), ("nucleo-l4r5", "auto")])
+def test_demo_model_on_host_and_in_the_emulator(board, toolchain, tmp_path):
+    result = compiled(demo_model(), board, tmp_path, toolchain=toolchain)
+    assert_bit_exact(result, ("host", "emulator"), 3)
 
 
 @needs_qemu
