@@ -9,6 +9,7 @@ from kernel_steps import Case, steps_for
 
 from quantmcu.codegen.registry import all_kernels
 from quantmcu.program import steps
+from quantmcu.program.stages import PatchStage
 
 KERNELS = [kernel.name for kernel in all_kernels() if "generated" not in kernel.name]
 
@@ -36,5 +37,6 @@ def test_kernel_equals_reference(name: str) -> None:
 
 
 def test_every_step_has_a_kernel() -> None:
+    """A patch stage is computed by the kernels of the steps in it."""
     with_kernel = {kernel.step_type for kernel in all_kernels()}
-    assert set(steps.Step.__subclasses__()) <= with_kernel
+    assert set(steps.Step.__subclasses__()) - {PatchStage} <= with_kernel

@@ -1,0 +1,78 @@
+"""Pooling with DSP instructions."""
+
+from __future__ import annotations
+
+from quantmcu.codegen.common import cycles_on, needs_dsp, only_8_bit_maps
+from quantmcu.codegen.kernel import Call, Input, Kernel, LoweredStep, Output, StepContext
+from quantmcu.codegen.kernels.pooling import (
+    average_pool_constants,
+    average_pool_fields,
+    pooling_of,
+    taps,
+    window_fields,
+)
+from quantmcu.codegen.registry import register
+from quantmcu.program.steps import AveragePool, MaxPool
+
+
+def _four_channels(context: StepContext) -> str | None:
+    channels = context.output.shape[-1]
+    return None if channels % 4 == 0 else f"channels in multiples of 4 only, not {channels}"
+
+
+@register
+class MaxPoolDsp(Kernel):
+    """The larger of four codes in two instructions."""
+
+    name = "max_pool_dsp"
+    step_type = MaxPool
+
+    def unsupported(self, context: StepContext) -> str | None:
+        """8 bits, channels in multiples of 4."""
+        return only_8_bit_maps(context) or _four_channels(context) or needs_dsp(context)
+
+    def cycles(self, context: StepContext) -> float:
+        """Measured in the emulator."""
+        outputs, pixels = context.output.elements, context.output.elements // context.output.shape[-1]
+        return cycles_on(
+            context.core,
+            m4=1.9 * taps(context) + 6 * outputs + 110 * pixels,
+            m7=1.2 * taps(context) + 4 * outputs + 80 * pixels,
+        )
+
+    def lower(self, context: StepContext) -> LoweredStep:
+        """One call."""
+        call = Call("qmcu_max_pool_dsp", "qmcu_max_pool_params", window_fields(context), (Input(), Output()))
+        return LoweredStep((call,), headers=("pool_dsp.h",), sources=("max_pool_dsp.c",))
+
+
+@register
+class AveragePoolDsp(Kernel):
+    """Sums of four channels in two half-words each."""
+
+    name = "average_pool_dsp"
+    step_type = AveragePool
+
+    def unsupported(self, context: StepContext) -> str | None:
+        """8 bits, channels in multiples of 4, sums that don't saturate."""
+        step = pooling_of(context)
+        assert isinstance(step, AveragePool)
+        if step.requantize.saturates(255 * step.kernel[0] * step.kernel[1]):
+            return "sums that saturate"
+        return only_8_bit_maps(context) or _four_channels(context) or needs_dsp(context)
+
+    def cycles(self, context: StepContext) -> float:
+        """Measured in the emulator."""
+        outputs, pixels = context.output.elements, context.output.elements // context.output.shape[-1]
+        return cycles_on(
+            context.core,
+            m4=1.8 * taps(context) + 20 * outputs + 110 * pixels,
+            m7=1.1 * taps(context) + 15 * outputs + 80 * pixels,
+        )
+
+    def lower(self, context: StepContext) -> LoweredStep:
+        """One call."""
+        call = Call("qmcu_average_pool_dsp", "qmcu_average_pool_params", average_pool_fields(context), (Input(), Output()))
+        return LoweredStep(
+            (call,), average_pool_constants(context), headers=("pool_dsp.h",), sources=("average_pool_dsp.c",)
+        )
