@@ -18,6 +18,7 @@ class TensorInfo:
         bits: 8, 4 or 2: unsigned codes; 32: int32 values.
         shape: as in the IR; images are NHWC with the batch of 1.
         byte_count: size of its buffer, packed.
+        on_demand: an input without a buffer: the network asks for rectangles of it while it runs.
     """
 
     name: str
@@ -26,6 +27,7 @@ class TensorInfo:
     byte_count: int
     scale: float
     zero_point: int
+    on_demand: bool = False
 
     def check(self, where: str) -> None:
         """Refuses a descriptor that contradicts itself.
@@ -54,6 +56,23 @@ class TensorInfo:
             return pack_codes(codes, self.bits)
         except ValueError as error:
             raise UsageError("an input does not hold codes of this tensor", self.name, str(error)) from error
+
+    def rectangle(self, buffer: bytes, row: int, column: int, rows: int, columns: int) -> bytes:
+        """A rectangle of an image [1, H, W, C] out of its buffer contents, row after row without gaps.
+
+        Raises:
+            ToolError: it lies outside: other firmware.
+        """
+        height, width = self.shape[1:3] if len(self.shape) == 4 else (0, 0)
+        if row + rows > height or column + columns > width:
+            raise ToolError(
+                f"the network asks for a part outside of input {self.name!r}",
+                why=f"{rows} rows from {row} and {columns} columns from {column} on, of {height} x {width}",
+                hint="compile and flash again with this version of quantmcu",
+            )
+        pixel = packed_size(self.shape[3:], self.bits)
+        starts = [((row + index) * width + column) * pixel for index in range(rows)]
+        return b"".join(buffer[start : start + columns * pixel] for start in starts)
 
     def unpack(self, buffer: bytes) -> Codes:
         """Unpacked codes (uint8; int32 for 32 bits) of the buffer's contents."""

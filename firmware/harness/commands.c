@@ -6,6 +6,7 @@
 #include "port.h"
 #include "protocol.h"
 #include "quantmcu.h"
+#include "requests.h"
 
 /* How far the host has come with one inference. Inputs share memory with later feature maps, so a run consumes
  * them, and a load destroys the outputs: the states below make sure that no stale data passes for a result. */
@@ -100,6 +101,7 @@ static protocol_error describe_tensor(const frame *request)
     memcpy(&scale_bits, &tensor->scale, sizeof scale_bits);
     begin_answer(request);
     frame_put_u8(tensor->bits);
+    frame_put_u8(tensor->data == NULL);
     frame_put_u8(tensor->rank);
     for (size_t axis = 0; axis < tensor->rank; axis++) {
         frame_put_u32((uint32_t)tensor->shape[axis]);
@@ -136,8 +138,18 @@ static protocol_error answer_empty(const frame *request)
     return ERROR_NONE;
 }
 
+/* Inputs on demand need no loading. */
+static void skip_inputs_on_demand(void)
+{
+    const quantmcu_tensor *tensor;
+    while ((tensor = quantmcu_input(inference.next_input)) != NULL && tensor->data == NULL) {
+        inference.next_input++;
+    }
+}
+
 static bool inputs_fresh(void)
 {
+    skip_inputs_on_demand();
     return inference.next_input == quantmcu_model_info.input_count;
 }
 
@@ -146,6 +158,16 @@ static void consume_inputs(void)
     inference.next_input = 0;
     inference.next_offset = 0;
     inference.outputs_valid = false;
+}
+
+static bool first_chunk(size_t index, size_t offset)
+{
+    for (size_t earlier = 0; earlier < index; earlier++) {
+        if (quantmcu_input(earlier)->data != NULL) {
+            return false;
+        }
+    }
+    return offset == 0;
 }
 
 /* Chunks come in order. One that was loaded already, because its answer was lost, is written again; a gap, as after a
@@ -160,15 +182,16 @@ static protocol_error load_input(const frame *request)
     const size_t offset = get_u32(request->payload + 2);
     const size_t length = request->length - ARGUMENTS;
     const quantmcu_tensor *tensor = quantmcu_input(index);
-    if (tensor == NULL) {
+    if (tensor == NULL || tensor->data == NULL) {
         return ERROR_INDEX;
     }
     if (offset > tensor->bytes || length > tensor->bytes - offset) {
         return ERROR_RANGE;
     }
-    if (index == 0 && offset == 0) {
+    if (first_chunk(index, offset)) {
         consume_inputs(); /* a new inference; forget what was loaded */
     }
+    skip_inputs_on_demand();
     if (index > inference.next_input || (index == inference.next_input && offset > inference.next_offset)) {
         return ERROR_LOAD_ORDER;
     }
@@ -212,9 +235,11 @@ static protocol_error run(const frame *request, bool repeated)
     if (must_be_fresh && !inputs_fresh()) {
         return ERROR_INPUTS_NOT_LOADED;
     }
-    last_runs.fresh = inputs_fresh();
+    /* Inputs on demand are asked for when results are wanted; when only time is, nobody delivers them. */
+    last_runs.fresh = inputs_fresh() && (must_be_fresh || !requests_possible());
     last_runs.first_run = inference.runs;
     consume_inputs();
+    requests_begin(must_be_fresh ? request : NULL);
     for (size_t index = 0; index < count; index++) {
         if (index > 0) {
             frame_begin(FRAME_BUSY, request->sequence);
@@ -222,6 +247,9 @@ static protocol_error run(const frame *request, bool repeated)
         }
         last_runs.cycles[index] = measure_run();
         inference.runs++;
+    }
+    if (!requests_end()) {
+        return ERROR_INPUTS_NOT_LOADED;
     }
     inference.outputs_valid = last_runs.fresh && count == 1;
     answer_runs(request, count);
@@ -241,14 +269,21 @@ static protocol_error profile(const frame *request)
         return ERROR_RANGE;
     }
     consume_inputs();
+    requests_begin(NULL);
     const uint32_t overhead = measure_overhead();
     uint64_t total = 0;
-    for (size_t step = 0; step < steps; step++) {
-        const uint32_t measured = measure_step(step);
+    memset(request->payload, 0, count * sizeof(uint32_t));
+    for (size_t part = 0; part < quantmcu_model_info.part_count; part++) {
+        const uint32_t measured = measure_part(part);
         const uint32_t cycles = measured > overhead ? measured - overhead : 0;
+        const size_t step = quantmcu_part_step(part);
         total += cycles;
         if (step >= first && step - first < count) {
-            memcpy(request->payload + (step - first) * sizeof cycles, &cycles, sizeof cycles);
+            uint8_t *place = request->payload + (step - first) * sizeof cycles;
+            uint32_t sum;
+            memcpy(&sum, place, sizeof sum);
+            sum += cycles;
+            memcpy(place, &sum, sizeof sum);
         }
     }
     begin_answer(request);

@@ -4,6 +4,7 @@
 #include "port.h"
 #include "protocol.h"
 #include "quantmcu.h"
+#include "requests.h"
 
 static void print(const char *text)
 {
@@ -44,6 +45,7 @@ int main(void)
 {
     print_banner();
     quantmcu_init();
+    requests_init();
     commands_greet();
     for (;;) {
         const int byte = port_read_byte();

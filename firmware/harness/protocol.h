@@ -22,7 +22,7 @@ enum {
     /* -> protocol u8, API u8, flags u8, core clock u32 Hz, counts of inputs, outputs, steps u16 each,
      *    board str, model str, SHA-256 of the model str */
     FRAME_IDENTIFY = 0x01,
-    /* kind u8 (0 input, 1 output), index u16 -> bits u8, rank u8, shape i32 * rank, bytes u32, scale f32,
+    /* kind u8 (0 input, 1 output), index u16 -> bits u8, on demand u8, rank u8, shape i32 * rank, bytes u32, scale f32,
      *    zero point i32, name str */
     FRAME_DESCRIBE_TENSOR = 0x02,
     /* index u16 -> name str */
@@ -50,11 +50,16 @@ enum {
     FRAME_COUNTERS = 0x0C,
     /* -> nothing; then the chip resets and greets */
     FRAME_RESET = 0x0D,
+    /* number u32, data; answers FRAME_NEED_INPUT during a run. Not answered itself. */
+    FRAME_INPUT_PART = 0x0E,
 
     /* Sent unasked at reset, sequence 0: protocol u8, flags u8, SHA-256 of the model str */
     FRAME_GREETING = 0x40,
     /* "Still at work on this request": no payload */
     FRAME_BUSY = 0x41,
+    /* "A run needs a part of an input on demand", with the sequence number of RUN: number u32, input u16, row u32,
+     * column u32, rows u32, columns u32, offset u32 and length u16 (1 to PROTOCOL_CHUNK_BYTES) in that rectangle */
+    FRAME_NEED_INPUT = 0x42,
 
     FRAME_ANSWER = 0x80,
     /* In place of the answer: error u8, type of the request u8 */

@@ -7,6 +7,13 @@
  *
  * No heap, no libc beyond memcpy/memset, not reentrant: one network, one set of static buffers.
  * The input buffer shares its memory with later feature maps: write it anew before each run.
+ *
+ * A network compiled with --input-on-demand has no input buffer (data is a null pointer). It asks for the parts that it
+ * needs while it runs, some of them more than once:
+ *
+ *     static void read_image(void *camera, const quantmcu_rectangle *part, uint8_t *target) { ... }
+ *     quantmcu_set_reader(0, read_image, &camera);
+ *     quantmcu_run();
  */
 #ifndef QUANTMCU_H
 #define QUANTMCU_H
@@ -25,7 +32,7 @@ extern "C" {
  * Codes of 4 and 2 bits are packed densely along the last axis, lowest bits first. */
 typedef struct {
     const char *name;
-    void *data;
+    void *data; /* a null pointer: an input on demand */
     size_t bytes;
     uint8_t bits; /* 8, 4 or 2: unsigned codes; 32: int32 values (scale 1, zero point 0) */
     uint8_t rank;
@@ -42,6 +49,7 @@ typedef struct {
     size_t output_count;
     size_t step_count;
     const char *const *step_names; /* step_count layer names */
+    size_t part_count;             /* a run is so many parts: a step of a patch stage has one for each patch */
     size_t arena_bytes; /* static memory of feature maps and scratch, over all memory regions */
 } quantmcu_model;
 
@@ -50,11 +58,28 @@ extern const quantmcu_model quantmcu_model_info;
 /* Prepares the network. Call once before the first run. */
 void quantmcu_init(void);
 
-/* Runs all steps, from the input buffers to the output buffers. */
+/* Runs the network, from the input buffers to the output buffers. */
 void quantmcu_run(void);
 
-/* Runs one step, 0 <= step < step_count. A run is all steps in order; profilers time each. */
-void quantmcu_run_step(size_t step);
+/* Runs one part, 0 <= part < part_count. A run is all parts in order; profilers time each. */
+void quantmcu_run_part(size_t part);
+
+/* The step that a part belongs to, 0 <= step < step_count. */
+size_t quantmcu_part_step(size_t part);
+
+/* A rectangle of an input, in pixels; a pixel has all channels. */
+typedef struct {
+    uint32_t row;
+    uint32_t column;
+    uint32_t rows;
+    uint32_t columns;
+} quantmcu_rectangle;
+
+/* Writes a rectangle of an input to `target`, row after row without gaps, as codes of the input's tensor. */
+typedef void (*quantmcu_reader)(void *context, const quantmcu_rectangle *part, uint8_t *target);
+
+/* Says who delivers an input on demand. To be called before the first run; does nothing for other inputs. */
+void quantmcu_set_reader(size_t index, quantmcu_reader reader, void *context);
 
 /* Descriptor of an input or output; a null pointer when the index is out of range. */
 const quantmcu_tensor *quantmcu_input(size_t index);

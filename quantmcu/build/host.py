@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from elftools.common.exceptions import ELFError
@@ -57,8 +57,18 @@ class _Model(ctypes.Structure):
         ("output_count", ctypes.c_size_t),
         ("step_count", ctypes.c_size_t),
         ("step_names", ctypes.POINTER(ctypes.c_char_p)),
+        ("part_count", ctypes.c_size_t),
         ("arena_bytes", ctypes.c_size_t),
     )
+
+
+class _Rectangle(ctypes.Structure):
+    """`quantmcu_rectangle` of quantmcu.h."""
+
+    _fields_ = tuple((name, ctypes.c_uint32) for name in ("row", "column", "rows", "columns"))
+
+
+_Reader = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(_Rectangle), ctypes.c_void_p)
 
 
 class HostModel:
@@ -84,6 +94,8 @@ class HostModel:
             library = work / ("model.dll" if sys.platform == "win32" else "model.so")
             compiler.compile(c_files(source), [source], library, [optimize, "-shared", "-fPIC"])
             self._path = library
+            self._readers: dict[int, Any] = {}
+            self._failures: list[ToolError] = []
             self._library = _load(library)
             self._info = self._read_info(f"host ({compiler.name} {optimize})")
         except BaseException:
@@ -119,6 +131,8 @@ class HostModel:
         """One inference. See Runner."""
         self.load_inputs(inputs)
         self._library.quantmcu_run()
+        if self._failures:
+            raise self._failures.pop()
         return self.read_outputs()
 
     def load_inputs(self, inputs: Sequence[Codes]) -> None:
@@ -129,17 +143,45 @@ class HostModel:
         """
         for index, data in enumerate(pack_inputs(self._info.inputs, inputs)):
             tensor = self._library.quantmcu_input(index).contents
-            ctypes.memmove(tensor.data, data, len(data))
+            if self._info.inputs[index].on_demand:
+                self._deliver(index, data)
+            else:
+                ctypes.memmove(tensor.data, data, len(data))
 
-    def run_step(self, step: int) -> None:
-        """Runs one step; all in order make a run.
+    def _deliver(self, index: int, data: bytes) -> None:
+        """Lets the network ask for the parts of an input on demand."""
+        info = self._info.inputs[index]
+
+        def read(context: int, part: Any, target: int) -> None:
+            wanted = part.contents
+            try:
+                rectangle = info.rectangle(data, wanted.row, wanted.column, wanted.rows, wanted.columns)
+            except ToolError as error:  # C code can't pass it on
+                self._failures = [error]
+            else:
+                ctypes.memmove(target, rectangle, len(rectangle))
+
+        self._readers[index] = _Reader(read)  # kept alive for as long as the network may call it
+        self._library.quantmcu_set_reader(index, self._readers[index], None)
+
+    @property
+    def part_count(self) -> int:
+        """Parts of a run: one for each step, in a patch stage one for each step and patch."""
+        return int(self._model.part_count)
+
+    def part_step(self, part: int) -> int:
+        """The step that a part belongs to."""
+        return int(self._library.quantmcu_part_step(part))
+
+    def run_part(self, part: int) -> None:
+        """Runs one part; all in order make a run.
 
         Raises:
-            UsageError: there is no such step.
+            UsageError: there is no such part.
         """
-        if not 0 <= step < self._model.step_count:
-            raise UsageError("no such step", str(step), f"the network has {self._model.step_count} steps")
-        self._library.quantmcu_run_step(step)
+        if not 0 <= part < self._model.part_count:
+            raise UsageError("no such part", str(part), f"a run has {self._model.part_count} parts")
+        self._library.quantmcu_run_part(part)
 
     def read_outputs(self) -> list[Codes]:
         """Unpacked contents of the output buffers."""
@@ -165,8 +207,12 @@ class HostModel:
         library = self._library
         library.quantmcu_init.restype = None
         library.quantmcu_run.restype = None
-        library.quantmcu_run_step.restype = None
-        library.quantmcu_run_step.argtypes = [ctypes.c_size_t]
+        library.quantmcu_run_part.restype = None
+        library.quantmcu_run_part.argtypes = [ctypes.c_size_t]
+        library.quantmcu_part_step.restype = ctypes.c_size_t
+        library.quantmcu_part_step.argtypes = [ctypes.c_size_t]
+        library.quantmcu_set_reader.restype = None
+        library.quantmcu_set_reader.argtypes = [ctypes.c_size_t, _Reader, ctypes.c_void_p]
         for function in (library.quantmcu_input, library.quantmcu_output):
             function.restype = ctypes.POINTER(_Tensor)
             function.argtypes = [ctypes.c_size_t]
@@ -288,6 +334,7 @@ def _object_place(library: Path, symbol: str) -> tuple[int, int]:
 
 def _info(tensor: _Tensor, runner: str) -> TensorInfo:
     shape = tuple(tensor.shape[: tensor.rank])
-    info = TensorInfo(tensor.name.decode(), tensor.bits, shape, tensor.bytes, tensor.scale, tensor.zero_point)
+    name, on_demand = tensor.name.decode(), not tensor.data
+    info = TensorInfo(name, tensor.bits, shape, tensor.bytes, tensor.scale, tensor.zero_point, on_demand)
     info.check(runner)
     return info

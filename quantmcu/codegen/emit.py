@@ -41,10 +41,11 @@ class ArrayText:
 
 @dataclass(frozen=True)
 class SegmentText:
-    """Steps that run one after another, the whole row `cells` times."""
+    """Steps that run one after another, the whole row `cells` times. `first_step` is the number of the first of them."""
 
     identifier: str
     cells: int
+    first_step: int
     steps: tuple[StepText, ...]
 
     @property
@@ -100,6 +101,8 @@ def emit_model(
         maps=names.map_texts(),
         scratch=names.scratch_texts([slot.name for slot in timeline.slots], selections),
         segments=segments,
+        part_count=sum(segment.cells * len(segment.steps) for segment in segments),
+        on_demand=bool(program.on_demand),
         inputs=[_port(program, names, n, i, program.input_layouts) for i, n in enumerate(program.inputs)],
         outputs=[_port(program, names, n, i, program.output_layouts) for i, n in enumerate(program.outputs)],
     )
@@ -115,20 +118,21 @@ def _segments(selections: Sequence[AnySelection], names: Names) -> tuple[list[Se
     segments: list[SegmentText] = []
     codes: list[StepCode] = []
     for item in selections:
+        count = sum(len(segment.steps) for segment in segments)
         if isinstance(item, StageSelection):
             loads = [load_code(item, name, names) for name in item.stage.inputs]
             inner = [step_code(selection, names, item) for selection in item.selections]
             codes += inner
             texts = (*loads, *(code.text for code in inner))
-            segments.append(SegmentText(f"stage_{len(segments) + 1}", len(item.stage.cells), texts))
+            segments.append(SegmentText(f"stage_{len(segments) + 1}", len(item.stage.cells), count, texts))
         elif item.kernel is not None:
             code = step_code(item, names)
             codes.append(code)
             if segments and not segments[-1].in_stage:
                 last = segments.pop()
-                segments.append(SegmentText(last.identifier, 1, (*last.steps, code.text)))
+                segments.append(SegmentText(last.identifier, 1, last.first_step, (*last.steps, code.text)))
             else:
-                segments.append(SegmentText(f"layers_{len(segments) + 1}", 1, (code.text,)))
+                segments.append(SegmentText(f"layers_{len(segments) + 1}", 1, count, (code.text,)))
     return segments, codes
 
 
@@ -188,4 +192,5 @@ def _port(program: Program, names: Names, name: str, index: int, layouts: Sequen
     scale = np.float32(value.qparams.scale if value.qparams else 1)
     zero_point = value.qparams.zero_point if value.qparams else 0
     text = np.format_float_scientific(scale, unique=True, trim="0")
-    return PortText(name, names.pointer(name), value.nbytes, value.bits, value.shape, f"{text}f", zero_point, note)
+    pointer = "NULL" if name in program.on_demand else names.pointer(name)
+    return PortText(name, pointer, value.nbytes, value.bits, value.shape, f"{text}f", zero_point, note)

@@ -48,13 +48,13 @@ class Names:
         inputs = {name: f"input_{index}" for index, name in enumerate(self.program.inputs)}
         short = c_identifiers(inputs | writers, prefer=writers)
         macros = {name: f"MAP_{short[name].upper()}" for name in short if name in self.places}
-        for item in selections:
-            if isinstance(item, StageSelection):
-                for name, identifier in short.items():
-                    if item.local(name) in self.places:
-                        macros[item.local(name)] = f"PATCH_{identifier.upper()}"
-                    if item.carried(name) in self.places:
-                        macros[item.carried(name)] = f"CARRIED_{identifier.upper()}"
+        stages = [item for item in selections if isinstance(item, StageSelection)]
+        for number, item in enumerate(stages, 1):
+            for name, identifier in short.items():
+                if item.local(name) in self.places:
+                    macros[item.local(name)] = f"PATCH{number}_{identifier.upper()}"
+                if item.carried(name) in self.places:
+                    macros[item.carried(name)] = f"CARRIED{number}_{identifier.upper()}"
         return macros
 
     def pointer(self, name: str) -> str:

@@ -267,8 +267,13 @@ class _StepWriter:
 def load_code(item: StageSelection, name: str, names: Names) -> StepText:
     """The function that loads each cell's part of the map `name`."""
     stage = item.stage
-    whole, local = names.program.values[name], names.maps[item.local(name)]
-    tables = [TableText("qmcu_rectangle", "parts", tuple(rectangle_in(cell, name, whole) for cell in stage.cells))]
+    program, local = names.program, names.maps[item.local(name)]
+    whole = program.values[name]
+    asked = name in program.on_demand
+    if asked:
+        tables = [TableText("quantmcu_rectangle", "parts", tuple(rectangle_asked(cell, name) for cell in stage.cells))]
+    else:
+        tables = [TableText("qmcu_rectangle", "parts", tuple(rectangle_in(cell, name, whole) for cell in stage.cells))]
     target = local
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
@@ -276,7 +281,10 @@ def load_code(item: StageSelection, name: str, names: Names) -> StepText:
         tables.append(carries_table([carry_bytes(cell, name) for cell in stage.cells]))
         before, after = carry_calls(names, item, name, "cell")
         target = f"{local} + carries[cell].carried"
-    call = f"qmcu_copy_rectangle(&parts[cell], {names.pointer(name)}, {target});"
+    if asked:
+        call = f"read_input({program.inputs.index(name)}, &parts[cell], {target});"
+    else:
+        call = f"qmcu_copy_rectangle(&parts[cell], {names.pointer(name)}, {target});"
     slot = load_name(item, name)
     title = c_comment(f"{slot}: each cell's part of {shape_text(whole)}")
     block = BlockText(0, 1, (call,))
@@ -311,6 +319,16 @@ def carry_calls(names: Names, item: StageSelection, name: str, index: str) -> tu
     local, carried = names.maps[item.local(name)], names.maps[item.carried(name)]
     which = f"&carries[{index}]"
     return (f"qmcu_take_rows({which}, {carried}, {local});",), (f"qmcu_keep_rows({which}, {local}, {carried});",)
+
+
+def rectangle_asked(cell: Cell, name: str) -> tuple[tuple[str, str], ...]:
+    """Fields of the rectangle of an input on demand that a cell asks for: what is not carried."""
+    if name not in cell.values:
+        return tuple((field, "0") for field in ("row", "column", "rows", "columns"))
+    region, carried = cell.regions[name], cell.carried.get(name, 0)
+    row = region.rows.start + carried
+    numbers = (row, region.columns.start, region.rows.stop - row, len(region.columns))
+    return tuple((field, str(n)) for field, n in zip(("row", "column", "rows", "columns"), numbers, strict=True))
 
 
 def rectangle_in(cell: Cell, name: str, whole: Value) -> tuple[tuple[str, str], ...]:

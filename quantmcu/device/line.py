@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from quantmcu.device.framing import Frame, FrameReader, encode_frame
 from quantmcu.device.protocol import FRAME_ANSWER, ErrorCode, FrameType, Greeting, MalformedAnswerError
@@ -59,6 +60,7 @@ class Line:
         work_seconds: float = 0.0,
         over_restart: bool = False,
         attempts: int | None = None,
+        deliver: Callable[[bytes], bytes] | None = None,
     ) -> bytes:
         """Payload of the answer.
 
@@ -69,6 +71,7 @@ class Line:
                 as much again.
             over_restart: ask again after a reset of the device; else a reset raises RestartedError.
             attempts: how often to send it at most, where that is not the usual number.
+            deliver: payload of INPUT_PART for that of NEED_INPUT, for runs of networks with inputs on demand.
 
         Raises:
             RefusedError: the device answered with an error code.
@@ -92,6 +95,10 @@ class Line:
                 if frame.sequence != self._sequence:
                     continue
                 if frame.type == FrameType.BUSY:
+                    deadline = Deadline(allowed)
+                    until = Deadline(min(self.timeout, deadline.left))
+                elif frame.type == FrameType.NEED_INPUT and deliver is not None:
+                    self._transport.write(encode_frame(Frame(FrameType.INPUT_PART, self._sequence, deliver(frame.payload))))
                     deadline = Deadline(allowed)
                     until = Deadline(min(self.timeout, deadline.left))
                 elif frame.type == FrameType.ERROR and len(frame.payload) == 2 and frame.payload[1] == request:

@@ -31,8 +31,10 @@ class FrameType(IntEnum):
     ECHO = 0x0B
     COUNTERS = 0x0C
     RESET = 0x0D
+    INPUT_PART = 0x0E
     GREETING = 0x40
     BUSY = 0x41
+    NEED_INPUT = 0x42
     ERROR = 0xFF
 
 
@@ -179,14 +181,36 @@ def parse_tensor(payload: bytes) -> TensorInfo:
         MalformedAnswerError: it is not built so.
     """
     reader = PayloadReader(payload)
-    bits, rank = reader.take("BB")
+    bits, on_demand, rank = reader.take("BBB")
     shape = reader.take(f"{rank}i")
     byte_count = reader.one("I")
     scale = reader.float32()
     zero_point = reader.one("i")
     name = reader.string()
     reader.end()
-    return TensorInfo(name, bits, shape, byte_count, scale, zero_point)
+    return TensorInfo(name, bits, shape, byte_count, scale, zero_point, bool(on_demand))
+
+
+@dataclass(frozen=True)
+class InputNeed:
+    """What a run needs of an input on demand: `length` bytes from `offset` on of a rectangle of pixels."""
+
+    number: int
+    index: int
+    row: int
+    column: int
+    rows: int
+    columns: int
+    offset: int
+    length: int
+
+    @classmethod
+    def parse(cls, payload: bytes) -> InputNeed:
+        """From NEED_INPUT."""
+        reader = PayloadReader(payload)
+        need = cls(*reader.take("IHIIIIIH"))
+        reader.end()
+        return need
 
 
 def parse_runs(payload: bytes, count: int) -> tuple[bool, int, int, tuple[int, ...]]:

@@ -23,6 +23,7 @@ from quantmcu.device.protocol import (
     FrameType,
     Header,
     Identity,
+    InputNeed,
     MalformedAnswerError,
     Marks,
     PayloadReader,
@@ -205,7 +206,7 @@ class DeviceSession:
 
         def once() -> list[Codes]:
             self._load(buffers)
-            self._run(1, must_be_fresh=True)
+            self._run(1, fresh_inputs=buffers)
             return [self._read_output(index, tensor) for index, tensor in enumerate(identity.outputs)]
 
         return self._over_restarts(once)
@@ -279,15 +280,26 @@ class DeviceSession:
 
     def _load(self, buffers: Sequence[bytes]) -> None:
         for index, buffer in enumerate(buffers):
+            if self.identify().inputs[index].on_demand:
+                continue
 
             def chunk(offset: int, size: int, index: int = index, buffer: bytes = buffer) -> bytes:
                 return struct.pack("<HI", index, offset) + buffer[offset : offset + size]
 
             self._transfer(FrameType.LOAD_INPUT, len(buffer), chunk)
 
-    def _run(self, count: int, must_be_fresh: bool = False) -> RunTimes:
+    def _run(self, count: int, fresh_inputs: Sequence[bytes] | None = None) -> RunTimes:
+        """Runs; on `fresh_inputs`, which have been loaded or are on demand, where results are wanted."""
+        must_be_fresh = fresh_inputs is not None
+
+        def deliver(question: bytes) -> bytes:
+            need = self._parsed(InputNeed.parse, question)
+            tensor = self.identify().inputs[need.index]
+            part = tensor.rectangle((fresh_inputs or ())[need.index], need.row, need.column, need.rows, need.columns)
+            return struct.pack("<I", need.number) + part[need.offset : need.offset + need.length]
+
         arguments = struct.pack("<BB", must_be_fresh, count)
-        answer = self._line.ask(FrameType.RUN, arguments, work_seconds=self._run_timeout)
+        answer = self._line.ask(FrameType.RUN, arguments, work_seconds=self._run_timeout, deliver=deliver)
         fresh, number, overhead, cycles = self._parsed(lambda payload: parse_runs(payload, count), answer)
         if must_be_fresh and not fresh:
             raise RestartedError

@@ -73,8 +73,7 @@ class Axis:
         carried: dict[str, int] = {}
         for step in reversed(inside):
             name = step.output
-            fresh = _fresh(starts[name], stops[name]) if name in carries else starts[name]
-            self._note_carried(name, starts[name], fresh, stops[name], carried)
+            fresh = self._carry(name, starts, stops, carried) if name in carries else starts[name]
             counts = np.maximum(stops[name] - fresh, 0)
             computed[step.name], most_computed[step.name] = int(counts.sum()), int(counts.max())
             for index, source in enumerate(step.inputs):
@@ -84,9 +83,8 @@ class Axis:
                 reads[step.name, index] = first, end
                 starts[source] = np.minimum(starts[source], first) if source in starts else first
                 stops[source] = np.maximum(stops[source], end) if source in stops else end
-        for name in starts.keys() - {step.output for step in inside}:
-            fresh = _fresh(starts[name], stops[name]) if name in carries else starts[name]
-            self._note_carried(name, starts[name], fresh, stops[name], carried)
+        for name in (starts.keys() - {step.output for step in inside}) & carries:
+            self._carry(name, starts, stops, carried)
         lengths = {name: np.maximum(stops[name] - starts[name], 0) for name in starts}
         crops: dict[tuple[str, int], int] = {}
         for step in inside:
@@ -110,10 +108,16 @@ class Axis:
         return value.data is None and len(value.shape) == 4
 
     @staticmethod
-    def _note_carried(name: str, start: Indices, fresh: Indices, stop: Indices, carried: dict[str, int]) -> None:
-        rows = int(np.where(stop > start, fresh - start, 0).max())
+    def _carry(name: str, starts: dict[str, Indices], stops: dict[str, Indices], carried: dict[str, int]) -> Indices:
+        """Where each cell begins to compute when it takes over, and holds, what the cells before it have."""
+        start, needed = starts[name], stops[name] > starts[name]
+        present = np.maximum.accumulate(stops[name])
+        stops[name] = np.where(needed, present, stops[name])
+        fresh = np.maximum(start, np.concatenate([start[:1], present[:-1]]))
+        rows = int(np.where(needed, fresh - start, 0).max())
         if rows:
             carried[name] = rows
+        return fresh
 
     def _read(self, step: steps.Step, index: int, start: Indices, stop: Indices) -> tuple[Indices, Indices]:
         """The intervals of input `index` for the output intervals start .. stop; empty ones for empty ones."""
@@ -144,9 +148,3 @@ class Axis:
                 (table[:, index, 0], np.maximum.accumulate(table[:, index, 1])) for index in range(table.shape[1])
             ]
         return self._tables[step.name]
-
-
-def _fresh(start: Indices, stop: Indices) -> Indices:
-    """Where each cell begins to compute when it takes over what the cells before it have."""
-    before = np.concatenate([start[:1], np.maximum.accumulate(stop)[:-1]])
-    return np.minimum(np.maximum(start, before), np.maximum(stop, start))

@@ -179,16 +179,21 @@ class _StageBuilder:
         return trace
 
     def _carry(self, trace: _Trace, name: str, available: dict[str, int]) -> Region:
-        """The part of value `name` that this cell must make; notes how many rows it carries."""
+        """The part of value `name` that this cell must make; notes how many rows it carries.
+
+        A cell that carries rows holds all that the cells above have, needed or not: the cells below may need them.
+        """
         region = trace.regions.get(name, EMPTY)
         if region.is_empty:
             return EMPTY
-        start = region.rows.start
+        start, stop = region.rows.start, region.rows.stop
         if name in self.plan.carrying and self._can_carry(name, len(region.columns)):
-            start = min(max(start, available.get(name, start)), region.rows.stop)
-            available[name] = max(available.get(name, 0), region.rows.stop)
+            present = available.get(name, start)
+            start, stop = max(start, present), max(stop, present)
+            available[name] = stop
+            trace.regions[name] = Region(Interval(region.rows.start, stop), region.columns)
         trace.carried[name] = start - region.rows.start
-        return Region(Interval(start, region.rows.stop), region.columns)
+        return Region(Interval(start, stop), region.columns)
 
     def _can_carry(self, name: str, columns: int) -> bool:
         """Rows are carried as whole words, so that what follows them stays aligned."""

@@ -83,7 +83,7 @@ def test_a_lost_greeting_is_noticed(tall_device):
         tall_device.reset()
         assert session._line.wait_for_greeting(5.0) is not None
         with pytest.raises(Exception, match="INPUTS_NOT_LOADED"):
-            session._run(1, must_be_fresh=True)
+            session._run(1, fresh_inputs=())
         assert fake_network.same(session.infer(inputs), fake_network.expected(inputs))
 
 

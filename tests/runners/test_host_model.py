@@ -47,13 +47,13 @@ def test_step_by_step_with_a_look_into_the_arena(model):
     arena = model.memory("arena")
     assert arena.size == model.arena_bytes
     assert arena.tobytes() == inputs[0].tobytes()
-    model.run_step(0)
+    model.run_part(0)
     assert arena.tobytes() == fake_network.expected(inputs)[0].tobytes()
     arena[:] = 200
-    model.run_step(1)
+    model.run_part(1)
     assert model.read_outputs()[2] == 6000
-    with pytest.raises(UsageError, match="no such step\n  why:  the network has 2 steps"):
-        model.run_step(2)
+    with pytest.raises(UsageError, match="no such part\n  why:  a run has 2 parts"):
+        model.run_part(2)
     with pytest.raises(UsageError, match="the compiled network has no such object"):
         model.memory("nothing")
 
@@ -63,8 +63,8 @@ def test_two_models_do_not_share_their_buffers(model):
         inputs = fake_network.random_inputs(1)
         model.load_inputs(inputs)
         other.infer(fake_network.random_inputs(2, 3))
-        model.run_step(0)
-        model.run_step(1)
+        model.run_part(0)
+        model.run_part(1)
         assert fake_network.same(model.read_outputs(), fake_network.expected(inputs))
 
 

@@ -17,6 +17,7 @@ const quantmcu_model quantmcu_model_info = {
     .output_count = 1,
     .step_count = 1,
     .step_names = step_names,
+    .part_count = 1,
     .arena_bytes = sizeof arena,
 };
 
@@ -33,13 +34,25 @@ void quantmcu_init(void)
 
 void quantmcu_run(void)
 {
-    quantmcu_run_step(0);
+    quantmcu_run_part(0);
 }
 
-void quantmcu_run_step(size_t step)
+void quantmcu_run_part(size_t part)
 {
-    if (step == 0)
+    if (part == 0)
         invert(arena, arena + BYTES);
+}
+
+size_t quantmcu_part_step(size_t part)
+{
+    return part;
+}
+
+void quantmcu_set_reader(size_t index, quantmcu_reader reader, void *context)
+{
+    (void)index;
+    (void)reader;
+    (void)context;
 }
 
 const quantmcu_tensor *quantmcu_input(size_t index)

@@ -40,6 +40,7 @@ const quantmcu_model quantmcu_model_info = {
     .output_count = 3,
     .step_count = 2,
     .step_names = step_names,
+    .part_count = 2,
     .arena_bytes = sizeof arena,
 };
 
@@ -98,12 +99,12 @@ void quantmcu_init(void)
     initialized = 1;
 }
 
-void quantmcu_run_step(size_t step)
+void quantmcu_run_part(size_t part)
 {
     if (!initialized) {
         return;
     }
-    if (step == 0) {
+    if (part == 0) {
         sum();
     } else {
         reduce();
@@ -112,8 +113,20 @@ void quantmcu_run_step(size_t step)
 
 void quantmcu_run(void)
 {
-    quantmcu_run_step(0);
-    quantmcu_run_step(1);
+    quantmcu_run_part(0);
+    quantmcu_run_part(1);
+}
+
+size_t quantmcu_part_step(size_t part)
+{
+    return part;
+}
+
+void quantmcu_set_reader(size_t index, quantmcu_reader reader, void *context)
+{
+    (void)index;
+    (void)reader;
+    (void)context;
 }
 
 const quantmcu_tensor *quantmcu_input(size_t index)
