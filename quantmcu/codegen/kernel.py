@@ -43,8 +43,8 @@ class StepContext:
 
 
 def geometry_key(context: StepContext) -> tuple[object, ...]:
-    """What distinguishes contexts of one step: shapes and padding."""
-    shapes = tuple(value.shape for value in (*context.inputs, context.output))
+    """What distinguishes contexts of one step: shapes, bits and padding."""
+    shapes = tuple((value.shape, value.bits) for value in (*context.inputs, context.output))
     return (*shapes, getattr(context.step, "pads", None))
 
 

@@ -26,6 +26,11 @@ def all_kernels() -> Iterator[Kernel]:
     """Every registered kernel, by name."""
     import quantmcu.codegen.kernels  # noqa: F401  (importing the package registers them)
 
+    yield from registered()
+
+
+def registered() -> Iterator[Kernel]:
+    """The kernels registered so far, by name; for kernels that build on others."""
     yield from (_KERNELS[name] for name in sorted(_KERNELS))
 
 

@@ -179,8 +179,14 @@ def _cell_context(program: Program, cell: Cell, name: str, core: Core) -> StepCo
 
 
 def _source_dies(program: Program, step: steps.Reshape) -> bool:
-    """Whether the Reshape can be a mere change of name: its input is neither a constant nor needed after it."""
+    """Whether the Reshape can be a mere change of name: its input is neither a constant nor needed after it.
+
+    Of packed maps, the pixels have to stay what they are, since each starts on a new byte.
+    """
     (source,) = step.inputs
+    value, output = program.values[source], program.output_value(step)
+    if value.shape[-1:] != output.shape[-1:] and any(v.nbytes * 8 != v.elements * v.bits for v in (value, output)):
+        return False
     if program.values[source].data is not None or source in program.outputs:
         return False
     readers = [other for other in program.steps if source in other.inputs]
