@@ -39,6 +39,10 @@ static void flush(uint32_t *even, uint32_t *odd, four_sums *sums)
 /* Sums of a box of the map, of the four channels at `corner`. */
 static four_sums sum_box(const uint8_t *corner, int32_t rows, int32_t columns, int32_t row_bytes, int32_t channels)
 {
+    if (columns * channels == row_bytes) { /* whole rows: one run of pixels */
+        columns *= rows;
+        rows = 1;
+    }
     four_sums sums = {{0, 0, 0, 0}};
     uint32_t even = 0, odd = 0;
     int32_t room = MOST_CODES; /* codes that the half-words still hold */

@@ -13,7 +13,13 @@ static uint32_t largest(const uint8_t *corner, window seen)
     uint32_t result = 0;
     for (int32_t row = seen.rows; row > 0; row--, corner += seen.row_step) {
         const uint8_t *pixel = corner;
-        for (int32_t column = seen.columns; column > 0; column--, pixel += seen.column_step)
+        int32_t column = seen.columns;
+        for (; column >= 3; column -= 3, pixel += 3 * seen.column_step) {
+            const uint32_t a = dsp_load(pixel), b = dsp_load(pixel + seen.column_step);
+            const uint32_t c = dsp_load(pixel + 2 * seen.column_step);
+            result = dsp_max_bytes(dsp_max_bytes(result, a), dsp_max_bytes(b, c));
+        }
+        for (; column > 0; column--, pixel += seen.column_step)
             result = dsp_max_bytes(result, dsp_load(pixel));
     }
     return result;

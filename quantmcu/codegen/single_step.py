@@ -105,13 +105,13 @@ def kernel_functions(sources: Iterable[Path]) -> list[str]:
 def pack_codes(value: Value, codes: NDArray[np.generic]) -> bytes:
     """The bytes of `codes` (unpacked, in the value's shape) as they lie in memory."""
     if value.bits >= 8:
-        return np.ascontiguousarray(codes).tobytes()
+        return bytes(np.ascontiguousarray(codes))
     per_byte = 8 // value.bits
     rows = codes.reshape(-1, codes.shape[-1]).astype(np.uint8)
     padded = np.pad(rows, ((0, 0), (0, value.row_bytes * per_byte - rows.shape[1])))
     shifts = np.arange(per_byte, dtype=np.uint8) * value.bits
     packed = (padded.reshape(len(rows), -1, per_byte) << shifts).sum(axis=-1)
-    return packed.astype(np.uint8).tobytes()
+    return bytes(packed.astype(np.uint8))
 
 
 def unpack_codes(value: Value, data: bytes) -> NDArray[np.uint8] | NDArray[np.int32]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from quantmcu.codegen.assembly.interleave import interleave_for_dual_issue
 
 _UNROLLED = 4
+_GROUPS = 2  # of four elements in a turn of the loop
 _A, _B, _OUTPUT, _END = "r0", "r1", "r2", "r3"
 _CONSTANT, _FACTOR_A, _FACTOR_B = "r4", "r5", "r6"
 _VALUES = ("r7", "r8", "r9", "r10", "r11", "r12", "lr")
@@ -14,7 +15,7 @@ _VALUES = ("r7", "r8", "r9", "r10", "r11", "r12", "lr")
 
 @dataclass(frozen=True)
 class LinearLoop:
-    """The loop over groups of four elements.
+    """The loop over groups of eight elements.
 
     Attributes:
         dual_issue: ordered for Cortex-M7, else for Cortex-M4.
@@ -43,7 +44,7 @@ def generate_linear(loop: LinearLoop) -> list[str]:
         f"ldr.w {_FACTOR_A}, [r3, #8]",
         f"ldr.w {_FACTOR_B}, [r3, #12]",
         "ldr.w r3, [r3]",
-        "bic.w r3, r3, #3",
+        f"bic.w r3, r3, #{_GROUPS * _UNROLLED - 1}",
         f"add.w {_END}, {_OUTPUT}, r3",
         ".balign 4",
         "1:",
@@ -55,24 +56,24 @@ def generate_linear(loop: LinearLoop) -> list[str]:
 
 
 def _body(loop: LinearLoop) -> list[str]:
-    """Four elements. Loads side by side take one cycle each on Cortex-M4."""
+    """Eight elements."""
+    lines = [line for group in range(_GROUPS) for line in _four(loop, _UNROLLED * group)]
+    bases = (_A, _B, _OUTPUT) if loop.inputs == 2 else (_A, _OUTPUT)
+    return lines + [f"add.w {base}, {base}, #{_GROUPS * _UNROLLED}" for base in bases]
+
+
+def _four(loop: LinearLoop, first: int) -> list[str]:
+    """Four elements from `first` on. Loads side by side take one cycle each on Cortex-M4."""
     sums, others = _VALUES[:_UNROLLED], _VALUES[_UNROLLED:]
-    lines = _loads(sums, _A)
-    lines += [f"mla {register}, {register}, {_FACTOR_A}, {_CONSTANT}" for register in sums]
+    lines = [f"ldrb.w {register}, [{_A}, #{first + i}]" for i, register in enumerate(sums)]
     if loop.inputs == 2:
         # Three registers for four elements: the first one is loaded again.
-        targets = (*others, others[0])
-        lines = [*_loads(sums, _A, targets[:3]), *(f"mla {r}, {r}, {_FACTOR_A}, {_CONSTANT}" for r in sums)]
-        lines.append(f"mla {sums[0]}, {targets[0]}, {_FACTOR_B}, {sums[0]}")
-        lines.append(f"ldrb.w {targets[3]}, [{_B}, #3]")
-        lines += [f"mla {sums[i]}, {targets[i]}, {_FACTOR_B}, {sums[i]}" for i in range(1, _UNROLLED)]
-        lines.append(f"add.w {_B}, {_B}, #{_UNROLLED}")
-    lines.append(f"add.w {_A}, {_A}, #{_UNROLLED}")
+        lines += [f"ldrb.w {register}, [{_B}, #{first + i}]" for i, register in enumerate(others)]
+    lines += [f"mla {register}, {register}, {_FACTOR_A}, {_CONSTANT}" for register in sums]
+    if loop.inputs == 2:
+        lines.append(f"mla {sums[0]}, {others[0]}, {_FACTOR_B}, {sums[0]}")
+        lines.append(f"ldrb.w {others[0]}, [{_B}, #{first + 3}]")
+        seconds = (*others[1:], others[0])
+        lines += [f"mla {sums[i]}, {seconds[i - 1]}, {_FACTOR_B}, {sums[i]}" for i in range(1, _UNROLLED)]
     lines += [f"usat {register}, #8, {register}, asr #{loop.shift}" for register in sums]
-    lines += [f"strb.w {register}, [{_OUTPUT}, #{i}]" for i, register in enumerate(sums)]
-    return [*lines, f"add.w {_OUTPUT}, {_OUTPUT}, #{_UNROLLED}"]
-
-
-def _loads(registers: tuple[str, ...], base: str, second: tuple[str, ...] = ()) -> list[str]:
-    first = [f"ldrb.w {register}, [{base}, #{i}]" for i, register in enumerate(registers)]
-    return first + [f"ldrb.w {register}, [{_B}, #{i}]" for i, register in enumerate(second)]
+    return lines + [f"strb.w {register}, [{_OUTPUT}, #{first + i}]" for i, register in enumerate(sums)]

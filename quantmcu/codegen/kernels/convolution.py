@@ -95,12 +95,13 @@ class Conv2DPortable(Kernel):
 
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
-        outputs, fields = context.output.elements, context.output.elements // max(1, context.output.shape[-1])
-        gathered = fields * convolution_of(context).groups * self.scratch_bytes(context)
+        step, outputs = convolution_of(context), context.output.elements
+        gathered = outputs // context.output.shape[-1] * step.groups * self.scratch_bytes(context)
+        pieces = gathered // step.weight.shape[3]
         return cycles_on(
             context.core,
-            m4=7.4 * macs(context) + 40 * outputs + 3 * gathered,
-            m7=5.1 * macs(context) + 30 * outputs + 2 * gathered,
+            m4=7.4 * macs(context) + 52 * outputs + 80 * pieces + 0.9 * gathered,
+            m7=3.1 * macs(context) + 40 * outputs + 36 * pieces + 0.5 * gathered,
         )
 
     def lower(self, context: StepContext) -> LoweredStep:
@@ -131,7 +132,7 @@ class DepthwisePortable(Kernel):
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
         outputs = context.output.elements
-        return cycles_on(context.core, m4=9 * macs(context) + 40 * outputs, m7=6 * macs(context) + 30 * outputs)
+        return cycles_on(context.core, m4=11.4 * macs(context) + 52 * outputs, m7=5.6 * macs(context) + 31 * outputs)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from quantmcu.codegen.boxes import MAX_RANK, Box, broadcast_strides, collapsed, strides_of
 from quantmcu.codegen.common import cycles_on, linear_fields, only_8_bit_maps, requantize_fields
 from quantmcu.codegen.kernel import (
+    Argument,
     Call,
     Constant,
     FieldValue,
@@ -65,7 +66,7 @@ class LinearPortable(Kernel):
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
         elements, rows = context.output.elements, broadcast_box(context).rows
-        return cycles_on(context.core, m4=22 * elements + 40 * rows, m7=14 * elements + 30 * rows)
+        return cycles_on(context.core, m4=33 * elements + 40 * rows, m7=16 * elements + 30 * rows)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""
@@ -73,7 +74,7 @@ class LinearPortable(Kernel):
         assert isinstance(step, Linear)
         fields = {**_box_fields(broadcast_box(context)), **linear_fields(step.form)}
         function = "qmcu_linear" if len(context.inputs) == 1 else "qmcu_linear2"
-        arguments = (*map(Input, range(len(context.inputs))), Output())
+        arguments: tuple[Argument, ...] = (*(Input(0), Input(1))[: len(context.inputs)], Output())
         return LoweredStep(
             (Call(function, "qmcu_linear_params", fields, arguments),),
             headers=("linear.h", "strided.h", "requantize.h", "dsp.h"),
@@ -100,7 +101,7 @@ class MultiplyPortable(Kernel):
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
         elements, rows = context.output.elements, broadcast_box(context).rows
-        return cycles_on(context.core, m4=32 * elements + 40 * rows, m7=22 * elements + 30 * rows)
+        return cycles_on(context.core, m4=56 * elements + 80 * rows, m7=26 * elements + 45 * rows)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""
@@ -138,7 +139,7 @@ class LookupPortable(Kernel):
 
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
-        return cycles_on(context.core, m4=8 * context.output.elements, m7=5 * context.output.elements)
+        return cycles_on(context.core, m4=5.3 * context.output.elements, m7=3.5 * context.output.elements)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""
@@ -171,26 +172,33 @@ class PReluPortable(Kernel):
 
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
-        return cycles_on(context.core, m4=30 * context.output.elements, m7=22 * context.output.elements)
+        return cycles_on(context.core, m4=43 * context.output.elements, m7=24 * context.output.elements)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""
-        step = context.step
-        assert isinstance(step, PRelu)
-        channels = context.output.shape[-1]
-        multiplier = step.requantize.multiplier
-        if len(multiplier) == 2:  # one slope for all channels
-            multiplier = multiplier[[0] + [1] * channels]
-        fields: dict[str, FieldValue] = {
-            "pixels": context.output.elements // channels,
-            "channels": channels,
-            "input_zero_point": step.input_zero_point,
-            "multiplier": Reference("multiplier"),
-            **requantize_fields(step.requantize),
-        }
-        return LoweredStep(
-            (Call("qmcu_prelu", "qmcu_prelu_params", fields, (Input(), Output())),),
-            (Constant("multiplier", multiplier, comment="of values from zero on, then of negative ones by channel"),),
-            headers=("prelu.h", "requantize.h", "dsp.h"),
-            sources=("prelu.c",),
-        )
+        return prelu_step(context, "qmcu_prelu", ("prelu.h",), ("prelu.c",))
+
+
+def prelu_step(
+    context: StepContext, function: str, headers: tuple[str, ...], sources: tuple[str, ...]
+) -> LoweredStep:
+    """One call of a function of qmcu_prelu_params."""
+    step = context.step
+    assert isinstance(step, PRelu)
+    channels = context.output.shape[-1]
+    multiplier = step.requantize.multiplier
+    if len(multiplier) == 2:  # one slope for all channels
+        multiplier = multiplier[[0] + [1] * channels]
+    fields: dict[str, FieldValue] = {
+        "pixels": context.output.elements // channels,
+        "channels": channels,
+        "input_zero_point": step.input_zero_point,
+        "multiplier": Reference("multiplier"),
+        **requantize_fields(step.requantize),
+    }
+    return LoweredStep(
+        (Call(function, "qmcu_prelu_params", fields, (Input(), Output())),),
+        (Constant("multiplier", multiplier, comment="of values from zero on, then of negative ones by channel"),),
+        headers=headers,
+        sources=sources,
+    )

@@ -7,11 +7,11 @@ from functools import cache
 from quantmcu.codegen.assembly.linear import LinearLoop, generate_linear
 from quantmcu.codegen.common import cycles_on, needs_dsp, only_8_bit_maps, requantize_fields
 from quantmcu.codegen.kernel import Call, FieldValue, Input, Kernel, LoweredStep, Output, StepContext
-from quantmcu.codegen.kernels.elementwise import inputs_of_output_size
+from quantmcu.codegen.kernels.elementwise import inputs_of_output_size, prelu_step
 from quantmcu.codegen.registry import register
 from quantmcu.codegen.templates import environment
 from quantmcu.program.fixed_point import LinearForm
-from quantmcu.program.steps import Linear, Multiply
+from quantmcu.program.steps import Linear, Multiply, PRelu
 
 
 def _same_size(context: StepContext) -> str | None:
@@ -48,7 +48,7 @@ class LinearGenerated(Kernel):
         """Measured in the emulator."""
         form, elements = _form(context), context.output.elements
         clamp = _clamp_cycles(context, form.low, form.high)
-        m4, m7 = (7.7, 3.9) if len(context.inputs) == 2 else (5.3, 2.9)
+        m4, m7 = (7.65, 4.13) if len(context.inputs) == 2 else (5.15, 2.88)
         return cycles_on(context.core, m4=m4 * elements + clamp + 60, m7=m7 * elements + clamp / 2 + 50)
 
     def lower(self, context: StepContext) -> LoweredStep:
@@ -112,10 +112,10 @@ class MultiplyDsp(Kernel):
         requantize, elements = _product(context).requantize, context.output.elements
         clamp = _clamp_cycles(context, requantize.low, requantize.high)
         if _gate_input(context) is None:
-            return cycles_on(context.core, m4=14 * elements + clamp, m7=8 * elements + clamp / 2)
+            return cycles_on(context.core, m4=14.8 * elements + clamp, m7=11 * elements + clamp / 2)
         channels = context.output.shape[-1]
         return cycles_on(
-            context.core, m4=8.5 * elements + 40 * channels + clamp, m7=5 * elements + 30 * channels + clamp / 2
+            context.core, m4=10 * elements + 40 * channels + clamp, m7=5.5 * elements + 30 * channels + clamp / 2
         )
 
     def lower(self, context: StepContext) -> LoweredStep:
@@ -154,3 +154,36 @@ def _gate_input(context: StepContext) -> int | None:
         if per_channel and other.elements == context.output.elements:
             return gate
     return None
+
+
+@register
+class PReluDsp(Kernel):
+    """Channel by channel, with its two multipliers in registers."""
+
+    name = "prelu_dsp"
+    step_type = PRelu
+
+    def unsupported(self, context: StepContext) -> str | None:
+        """8 bits."""
+        assert isinstance(context.step, PRelu)
+        if context.step.requantize.saturates(255):
+            return "values that saturate"
+        return only_8_bit_maps(context) or needs_dsp(context)
+
+    def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
+        """Element by element."""
+        return (0,)
+
+    def cycles(self, context: StepContext) -> float:
+        """Measured in the emulator."""
+        assert isinstance(context.step, PRelu)
+        requantize, elements = context.step.requantize, context.output.elements
+        clamp = _clamp_cycles(context, requantize.low, requantize.high)
+        channels = context.output.shape[-1]
+        return cycles_on(
+            context.core, m4=15.8 * elements + 40 * channels + clamp, m7=11 * elements + 30 * channels + clamp / 2
+        )
+
+    def lower(self, context: StepContext) -> LoweredStep:
+        """One call."""
+        return prelu_step(context, "qmcu_prelu_dsp", ("prelu_dsp.h",), ("prelu_dsp.c",))

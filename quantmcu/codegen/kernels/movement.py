@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-
-import numpy as np
 
 from quantmcu.codegen.boxes import MAX_RANK, Box, collapsed, strides_of
 from quantmcu.codegen.common import cycles_on, linear_fields, only_8_bit_maps, only_whole_bytes
@@ -55,6 +54,22 @@ def copy_call(shape: tuple[int, ...], source: tuple[int, ...], target: tuple[int
     return Call("qmcu_copy_box", "qmcu_copy_box_params", fields, (input_, output))
 
 
+def _call_cycles(call: Call) -> tuple[float, float]:
+    """Cycles of a call on Cortex-M4 and Cortex-M7."""
+    if call.function in ("qmcu_copy", "qmcu_fill"):
+        count = call.arguments[-1]
+        assert isinstance(count, int)
+        return (0.9 * count + 65, 0.45 * count + 30) if call.function == "qmcu_copy" else (1.3 * count, 0.57 * count)
+    counts = call.fields["counts"]
+    assert isinstance(counts, tuple)
+    pieces = math.prod(count for count in counts if count)
+    if call.function == "qmcu_linear":
+        return 29.0 * pieces, 12.0 * pieces
+    size = call.fields["element_bytes"]
+    assert isinstance(size, int)
+    return (17.0 * pieces, 7.2 * pieces) if size == 1 else ((0.9 * size + 65) * pieces, (0.45 * size + 30) * pieces)
+
+
 class _Movement(Kernel):
     """Common part of the kernels that copy boxes."""
 
@@ -71,14 +86,9 @@ class _Movement(Kernel):
         return (0,) if stays else ()
 
     def cycles(self, context: StepContext) -> float:
-        """Fitted on emulator measurements of GCC -O2: bytes moved, and pieces that they are moved in."""
-        pieces = 0
-        for call in self.calls(context):
-            counts = call.fields.get("counts", (1,))
-            assert isinstance(counts, tuple)
-            pieces += int(np.prod([count for count in counts if count]))
-        moved = context.output.nbytes
-        return cycles_on(context.core, m4=1.3 * moved + 22 * pieces + 50, m7=0.8 * moved + 16 * pieces + 40)
+        """Fitted on emulator measurements of GCC -O2."""
+        costs = [_call_cycles(call) for call in self.calls(context)]
+        return cycles_on(context.core, m4=sum(m4 for m4, _ in costs), m7=sum(m7 for _, m7 in costs))
 
     def lower(self, context: StepContext) -> LoweredStep:
         """The calls."""
@@ -225,7 +235,7 @@ class GatherPortable(Kernel):
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
         moved, pixels = context.output.nbytes, context.output.elements // context.output.shape[-1]
-        return cycles_on(context.core, m4=1.3 * moved + 22 * pixels, m7=0.8 * moved + 16 * pixels)
+        return cycles_on(context.core, m4=0.9 * moved + 68 * pixels, m7=0.45 * moved + 30 * pixels)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""
@@ -263,7 +273,7 @@ class ResizeLinearPortable(Kernel):
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
         elements, pixels = context.output.elements, context.output.elements // context.output.shape[-1]
-        return cycles_on(context.core, m4=24 * elements + 40 * pixels, m7=14 * elements + 30 * pixels)
+        return cycles_on(context.core, m4=29 * elements + 50 * pixels, m7=17.5 * elements + 35 * pixels)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""

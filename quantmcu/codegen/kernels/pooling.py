@@ -84,7 +84,8 @@ class MaxPoolPortable(Kernel):
 
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
-        return cycles_on(context.core, m4=10 * taps(context), m7=7 * taps(context))
+        outputs = context.output.elements
+        return cycles_on(context.core, m4=10.3 * taps(context) + 5 * outputs, m7=5.1 * taps(context) + 3 * outputs)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""
@@ -107,7 +108,7 @@ class AveragePoolPortable(Kernel):
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
         outputs = context.output.elements
-        return cycles_on(context.core, m4=8 * taps(context) + 40 * outputs, m7=6 * taps(context) + 30 * outputs)
+        return cycles_on(context.core, m4=9 * taps(context) + 35 * outputs, m7=3.6 * taps(context) + 20 * outputs)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""

@@ -34,11 +34,9 @@ class MaxPoolDsp(Kernel):
     def cycles(self, context: StepContext) -> float:
         """Measured in the emulator."""
         outputs, pixels = context.output.elements, context.output.elements // context.output.shape[-1]
-        return cycles_on(
-            context.core,
-            m4=1.9 * taps(context) + 6 * outputs + 110 * pixels,
-            m7=1.2 * taps(context) + 4 * outputs + 80 * pixels,
-        )
+        if pooling_of(context).kernel == (2, 2):
+            return cycles_on(context.core, m4=4.9 * outputs + 90 * pixels, m7=2.4 * outputs + 47 * pixels)
+        return cycles_on(context.core, m4=3.1 * taps(context) + 90 * pixels, m7=1.6 * taps(context) + 47 * pixels)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""
@@ -63,11 +61,12 @@ class AveragePoolDsp(Kernel):
 
     def cycles(self, context: StepContext) -> float:
         """Measured in the emulator."""
-        outputs, pixels = context.output.elements, context.output.elements // context.output.shape[-1]
+        step, outputs = pooling_of(context), context.output.elements
+        runs = outputs * (1 if step.kernel[1] == context.inputs[0].shape[2] else step.kernel[0])
         return cycles_on(
             context.core,
-            m4=1.8 * taps(context) + 20 * outputs + 110 * pixels,
-            m7=1.1 * taps(context) + 15 * outputs + 80 * pixels,
+            m4=1.75 * taps(context) + 10 * runs + 35 * outputs,
+            m7=0.95 * taps(context) + 5 * runs + 20 * outputs,
         )
 
     def lower(self, context: StepContext) -> LoweredStep:

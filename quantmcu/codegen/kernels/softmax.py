@@ -41,7 +41,7 @@ class SoftmaxPortable(Kernel):
 
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
-        return cycles_on(context.core, m4=36 * context.output.elements, m7=28 * context.output.elements)
+        return cycles_on(context.core, m4=48 * context.output.elements, m7=29 * context.output.elements)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""
@@ -70,7 +70,7 @@ class ArgMaxPortable(Kernel):
 
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
-        return cycles_on(context.core, m4=8 * context.inputs[0].elements, m7=6 * context.inputs[0].elements)
+        return cycles_on(context.core, m4=10.6 * context.inputs[0].elements, m7=5 * context.inputs[0].elements)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""
