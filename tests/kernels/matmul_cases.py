@@ -57,15 +57,20 @@ def shapes(draw: st.DrawFn, max_channels: int = 40) -> Shape:
 
 
 def make_case(
-    shape: Shape, seed: int, core: Core = CORTEX_M7, largest_weight: int = 127, extreme: str = "random", ratio: float = 1.0,
+    shape: Shape,
+    seed: int,
+    core: Core = CORTEX_M7,
+    largest_weight: int = 127,
+    extreme: str = "random",
+    ratio: float = 1.0,
     limits: tuple[int, int] = (0, 255),
 ) -> tuple[StepContext, Codes]:
     """A step and input codes.
 
     Args:
         largest_weight: weights lie in -largest_weight .. largest_weight.
-        extreme: `random`, or `low` and `high` (all input codes 0 or 255, weights of one sign a channel and of full size), or
-            `aligned` (input codes 0 or 255 by the sign of the first channel's weight).
+        extreme: `random`, or `low` and `high` (all input codes 0 or 255, weights of one sign a channel and of full
+            size), or `aligned` (input codes 0 or 255 by the sign of the first channel's weight).
         ratio: factor on a ratio of scales that spreads the outputs over the codes.
         limits: least and greatest output code.
     """
@@ -84,7 +89,9 @@ def make_case(
     bias = random.integers(-2000, 2000, shape.outputs) - input_zero_point * weight.sum(axis=(1, 2, 3))
     spread = ratio * 128 / (np.sqrt(depth) * 74 * max(largest_weight, 1) * 0.58)
     low, high = limits
-    requantize = requantize_for(random.uniform(0.5, 1.5, shape.outputs) * spread, int(random.integers(low, high + 1)), low, high)
+    requantize = requantize_for(
+        random.uniform(0.5, 1.5, shape.outputs) * spread, int(random.integers(low, high + 1)), low, high
+    )
     step = Convolution(
         name="conv", inputs=("in0",), output="out", weight=weight.astype(np.int8), weight_bits=8,
         bias=bias.astype(np.int32), requantize=requantize, input_zero_point=input_zero_point,

@@ -21,7 +21,9 @@ KERNEL = kernel_named("matmul_dsp")
     ratio=st.sampled_from([1.0, 0.01, 4.0, 300.0]),
     limits=st.sampled_from([(0, 255), (0, 255), (3, 255), (17, 200)]),
 )
-def test_equals_the_reference_on_the_host(shape: Shape, seed: int, extreme: str, ratio: float, limits: tuple[int, int]) -> None:
+def test_equals_the_reference_on_the_host(
+    shape: Shape, seed: int, extreme: str, ratio: float, limits: tuple[int, int]
+) -> None:
     context, codes = make_case(shape, seed, extreme=extreme, ratio=ratio, limits=limits)
     if KERNEL.unsupported(context) is not None:
         assert "saturation" in str(KERNEL.unsupported(context))

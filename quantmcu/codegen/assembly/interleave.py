@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 _REGISTER = re.compile(r"\b(?:r\d+|sp|lr)\b")
 _MULTIPLY, _DSP, _LOAD, _STORE, _ALU = "multiply", "dsp", "load", "store", "alu"
+# Instructions further apart than this keep their order.
+_WINDOW = 48
 _KINDS = {"sm": _MULTIPLY, "us": _DSP, "sx": _DSP, "pk": _DSP, "ld": _LOAD, "st": _STORE}
 
 
@@ -22,8 +24,9 @@ class _Instruction:
 def interleave_for_dual_issue(lines: list[str], ordered_stores: bool = False) -> list[str]:
     """The same instructions in an order that issues in fewer cycles: list scheduling by the longest path to the end.
 
-    Loads and stores of memory are assumed not to touch the same bytes; with `ordered_stores`, stores may touch the same ones. Understands what the generator emits: loads, stores,
-    SMxxx, USAT, SXTB16, PKHBT, ADD, MOV, and one CMP, whose flags nothing else changes.
+    Loads and stores of memory are assumed not to touch the same bytes; with `ordered_stores`, stores may touch the same
+    ones. Understands what the generator emits: loads, stores, SMxxx, USAT, SXTB16, PKHBT, ADD, MOV, and one CMP, whose
+    flags nothing else changes.
     """
     instructions = [_parse(line) for line in lines]
     waits = [_predecessors(instructions, index, ordered_stores) for index in range(len(instructions))]
@@ -33,24 +36,26 @@ def interleave_for_dual_issue(lines: list[str], ordered_stores: bool = False) ->
             height[earlier] = max(height[earlier], height[index] + max(delay, 1))
     issued: dict[int, int] = {}
     order: list[str] = []
-    cycle = 0
+    cycle = first = 0
     while len(issued) < len(instructions):
-        slots: list[_Instruction] = []
+        older: _Instruction | None = None
+        while first in issued:
+            first += 1
         for _ in range(2):
             ready = [
                 i
-                for i in range(len(instructions))
+                for i in range(first, min(first + _WINDOW, len(instructions)))
                 if i not in issued
                 and all(e in issued and issued[e] + delay <= cycle for e, delay in waits[i].items())
-                and (not slots or _may_pair(slots[0], instructions[i]))
+                and (older is None or _may_pair(older, instructions[i]))
             ]
             if not ready:
                 break
             # A DSP instruction fits the first slot only: prefer it there.
-            best = max(ready, key=lambda i: (instructions[i].kind == _DSP and not slots, height[i], -i))
+            best = max(ready, key=lambda i: (instructions[i].kind == _DSP and older is None, height[i], -i))
             issued[best] = cycle
-            slots.append(instructions[best])
-            order.append(instructions[best].text)
+            older = instructions[best]
+            order.append(older.text)
         cycle += 1
     return order
 
@@ -73,7 +78,7 @@ def _predecessors(instructions: list[_Instruction], index: int, ordered_stores: 
     """Earlier instructions that this one must follow, and by how many cycles."""
     this = instructions[index]
     waits: dict[int, int] = {}
-    for earlier in range(index):
+    for earlier in range(max(0, index - _WINDOW), index):
         before = instructions[earlier]
         if before.writes & this.reads:
             waits[earlier] = _latency(before, this)

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
+from itertools import pairwise
 
 from quantmcu.codegen.assembly.dual_issue import order_for_dual_issue
 from quantmcu.codegen.assembly.interleave import interleave_for_dual_issue
 from quantmcu.codegen.assembly.products import Extend, Load, Product, Products
-from quantmcu.codegen.assembly.single_issue import order_for_single_issue
+from quantmcu.codegen.assembly.single_issue import cycles_of_single_issue, order_for_single_issue
 
 _TILE, _WEIGHTS = "r0", "r1"
 _OTHERS = [f"r{number}" for number in range(2, 13)] + ["lr"]
 _LARGEST_OFFSET = 4095  # of a load
 
 # Fields of qmcu_matmul_job, in bytes.
-_JOB = {"pieces": 0, "weights": 4, "weights_end": 8, "output": 12, "groups": 16, "pitch": 20, "step": 24, "zero_point": 28}
-# Words on the stack: the job; `block`, the output of the current block of channels; `next`, the next entry of the list of
-# pieces, or the end of the only one; the list.
+_JOB = {
+    "pieces": 0,
+    "weights": 4,
+    "weights_end": 8,
+    "output": 12,
+    "groups": 16,
+    "pitch": 20,
+    "step": 24,
+    "zero_point": 28,
+}
+# Words on the stack: the job; `block`, the output of the current block of channels; `next`, the next entry of the list
+# of pieces, or the end of the only one; the list.
 _FRAME = {name: 4 * index for index, name in enumerate((*_JOB, "block", "next"))}
 _LIST = 4 * len(_FRAME)
 _SAVED_WORDS = 9
@@ -80,6 +91,11 @@ class BlockKernel:
         return 1 if self.scheme is Scheme.HALF else 2
 
     @property
+    def code_of_group(self) -> int:
+        """Bytes of code of an unrolled group of four inputs."""
+        return 4 * (2 * self.channels * self.pixels + 2 * self.pixels + 2 * self.channels)
+
+    @property
     def weight_bytes(self) -> int:
         """Bytes of the weights that the unrolled code reads."""
         unrolled = self.groups * (self.pieces if self.control is Control.UNROLLED else 1)
@@ -92,7 +108,23 @@ class BlockKernel:
         return max(tile, self.weight_bytes + 16 * self.channels) <= _LARGEST_OFFSET
 
 
-def generate_block_kernel(kernel: BlockKernel) -> list[str]:
+@cache
+def cycles_of_group(kernel: BlockKernel) -> float:
+    """Cycles of the products of a group of four inputs, loads and extensions included, by the core's rules."""
+    products = 2 * kernel.channels * kernel.pixels
+    if kernel.dual_issue:
+        operands = 2 * kernel.channels + 2 * kernel.pixels
+        crowded = kernel.scheme is Scheme.HALF and kernel.pixels > 3  # see `order_for_dual_issue`
+        return max(products, (products + operands) / 2) + (1 if crowded else 0)
+    short, long = (
+        cycles_of_single_issue(_Generator(replace(kernel, control=Control.UNROLLED, groups=groups, pieces=1)).body())
+        for groups in (4, 8)
+    )
+    return (long - short) / 4
+
+
+@cache
+def generate_block_kernel(kernel: BlockKernel) -> tuple[str, ...]:
     """The function's body: instructions and labels, one a line.
 
     Raises:
@@ -100,7 +132,7 @@ def generate_block_kernel(kernel: BlockKernel) -> list[str]:
     """
     if not kernel.fits_offsets:
         raise ValueError(f"{kernel.symbol}: offsets beyond {_LARGEST_OFFSET}")
-    return _Generator(kernel).lines()
+    return tuple(_Generator(kernel).lines())
 
 
 class _Generator:
@@ -118,10 +150,7 @@ class _Generator:
     def lines(self) -> list[str]:
         """The whole function."""
         k = self.kernel
-        order = order_for_dual_issue if k.dual_issue else order_for_single_issue
-        body = order(self._products(), self.data)
-        if k.dual_issue and k.pixels == 1:  # more other instructions than products: pair them with each other too
-            body = interleave_for_dual_issue(body)
+        body = self.body()
         if k.control is not Control.UNROLLED:
             body = [".balign 4", "3: @ a part of the inputs", *body, *self._next_part()]
         finish, is_last = self._finish_block()
@@ -146,6 +175,14 @@ class _Generator:
             f"add.w sp, sp, #{self.frame_bytes}",
             "pop {r4-r11, pc}",
         ]
+
+    def body(self) -> list[str]:
+        """The unrolled products."""
+        if not self.kernel.dual_issue:
+            return order_for_single_issue(self._products(), self.data)
+        lines = order_for_dual_issue(self._products(), self.data)
+        # With a single pixel there are more other instructions than products: pair them with each other too.
+        return interleave_for_dual_issue(lines) if self.kernel.pixels == 1 else lines
 
     def _entry(self) -> list[str]:
         """Saves registers and copies the job, with its list of pieces, to the stack."""
@@ -250,7 +287,7 @@ class _Generator:
         lines += [f"usat {register}, #8, {register}" for row in self.sums for register in row]
         # Addresses first: a store right after the addition would wait for it.
         rows = [out, *([zero_point, *multipliers] * k.pixels)[: k.pixels - 1]]
-        lines += [f"add.w {row}, {above}, {pitch}" for above, row in zip(rows, rows[1:], strict=False)]
+        lines += [f"add.w {row}, {above}, {pitch}" for above, row in pairwise(rows)]
         for p, row in enumerate(rows):
             lines += [f"strb.w {self.sums[c][p]}, [{row}, #{c}]" for c in range(k.channels)]
         end = multipliers[0]

@@ -36,8 +36,8 @@ class Products:
     """A sequence of products in the order of execution, and where their operands come from.
 
     Attributes:
-        addresses: instructions that put the next address into a base register, by (base, run); run 0 needs none. All loads of a
-            run come before those of the next.
+        addresses: instructions that put the next address into a base register, by (base, run); run 0 needs none. All
+            loads of a run come before those of the next.
     """
 
     products: list[Product] = field(default_factory=list)
@@ -92,7 +92,7 @@ class OperandRegisters:
         return value in self._register
 
     def define(self, name: str) -> bool:
-        """Emits the load or extension that makes value `name`; False where a register or an address is not there yet."""
+        """Emits the load or extension that makes value `name`; False where a register or an address is missing yet."""
         value = self._block.values[name]
         return self._extend(name, value.source) if isinstance(value, Extend) else self._load(name, value)
 

@@ -1,7 +1,7 @@
 """Order of instructions for Cortex-M4 and its like: one instruction a cycle.
 
-A load takes two cycles, but a row of n loads takes n + 1 (Arm Cortex-M4 Technical Reference Manual, 3.3.3): so loads are put
-together in bursts that fill all free registers.
+A load takes two cycles, but a row of n loads takes n + 1 (Arm Cortex-M4 Technical Reference Manual, 3.3.3): so loads
+are put together in bursts that fill all free registers.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ def order_for_single_issue(block: Products, registers: list[str]) -> list[str]:
                 raise ValueError(f"too few registers for {name}")
         operands.emit_product(product)
     return operands.lines
+
+
+def cycles_of_single_issue(lines: list[str]) -> int:
+    """Cycles of what `order_for_single_issue` returns."""
+    loads = [line.startswith("ldr") for line in lines]
+    return len(lines) + sum(load and not after for load, after in zip(loads, [*loads[1:], False], strict=True))
 
 
 def _loads_by_need(block: Products) -> list[str]:

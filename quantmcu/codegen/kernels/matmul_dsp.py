@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from quantmcu.codegen.kernel import Call, Constant, Input, Kernel, LoweredStep, Output, Scratch, StepContext
+from quantmcu.codegen.kernels.matmul_cost import DSP_COSTS, predict, work_of_pairs
 from quantmcu.codegen.kernels.matmul_layout import (
     Geometry,
     TileLayout,
@@ -16,7 +17,6 @@ from quantmcu.codegen.kernels.matmul_layout import (
 from quantmcu.codegen.registry import register
 from quantmcu.program.steps import Convolution
 
-_PIXELS = 2
 _CHANNELS = 2
 
 
@@ -35,16 +35,17 @@ class MatmulDsp(Kernel):
 
     def scratch_bytes(self, context: StepContext) -> int:
         """See `Kernel`."""
-        return Geometry.of(context).tile_bytes(_PIXELS)
+        geometry = Geometry.of(context)
+        return geometry.tile_bytes(_pixels(geometry))
 
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """See `Kernel`."""
-        return (0,) if Geometry.of(context).may_run_in_place(_PIXELS) else ()
+        geometry = Geometry.of(context)
+        return (0,) if geometry.may_run_in_place(_pixels(geometry)) else ()
 
     def cycles(self, context: StepContext) -> float:
         """See `Kernel`."""
-        geometry = Geometry.of(context)
-        return 2.0 * geometry.outputs * geometry.depth
+        return predict(DSP_COSTS, context.core, work_of_pairs(Geometry.of(context)))
 
     def lower(self, context: StepContext) -> LoweredStep:
         """See `Kernel`."""
@@ -68,10 +69,15 @@ class MatmulDsp(Kernel):
         )
 
 
+def _pixels(geometry: Geometry) -> int:
+    """Pixels in a block."""
+    return min(2, geometry.output_width)
+
+
 def _layout(geometry: Geometry) -> TileLayout:
     between_pixels = geometry.column_words * (1 if geometry.pixelwise else geometry.strides[1])
     return TileLayout(
-        tile_pixels=geometry.tile_pixels(_PIXELS),
+        tile_pixels=geometry.tile_pixels(_pixels(geometry)),
         interleave=1,
         phases=0,
         row_words=geometry.ring_columns * geometry.column_words,

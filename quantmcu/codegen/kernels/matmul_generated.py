@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import numpy as np
 from numpy.typing import NDArray
 
 from quantmcu.codegen.assembly import BlockKernel, Scheme, generate_block_kernel
 from quantmcu.codegen.kernel import Call, Constant, Input, Kernel, LoweredStep, Output, Scratch, StepContext
+from quantmcu.codegen.kernels.matmul_cost import GENERATED_COSTS, predict, work_of_plan
 from quantmcu.codegen.kernels.matmul_layout import (
     matmul_fields,
     unsupported_by_drivers,
     weight_groups,
     weight_stream,
 )
-from quantmcu.codegen.kernels.matmul_plan import Plan, plan_blocks
+from quantmcu.codegen.kernels.matmul_plan import Plan, blocks_to_try, plan_blocks
 from quantmcu.codegen.registry import register
 from quantmcu.codegen.templates import environment
-from quantmcu.program.steps import Convolution
+from quantmcu.program.steps import Convolution, Step
 
+_LEAST_GAIN = 1.02
+_PLANS: WeakKeyDictionary[Step, dict[tuple[object, ...], Plan | str]] = WeakKeyDictionary()
 _STREAMS = {
     Scheme.HALF: "int16 of two weights each (half-extension)",
     Scheme.WIDE: "int16 weights",
@@ -38,7 +43,7 @@ class MatmulGenerated(Kernel):
         problem = unsupported_by_drivers(context)
         if problem is not None:
             return problem
-        plan = plan_blocks(context)
+        plan = best_plan(context)
         return plan if isinstance(plan, str) else None
 
     def scratch_bytes(self, context: StepContext) -> int:
@@ -52,8 +57,7 @@ class MatmulGenerated(Kernel):
 
     def cycles(self, context: StepContext) -> float:
         """See `Kernel`."""
-        geometry = _plan(context).geometry
-        return (0.6 if context.core.name == "cortex-m7" else 1.2) * geometry.outputs * geometry.depth
+        return predict(GENERATED_COSTS, context.core, work_of_plan(_plan(context)))
 
     def lower(self, context: StepContext) -> LoweredStep:
         """See `Kernel`."""
@@ -73,8 +77,25 @@ class MatmulGenerated(Kernel):
         )
 
 
+def best_plan(context: StepContext) -> Plan | str:
+    """The division into blocks with the fewest predicted cycles, or why there is none."""
+    shapes = (context.inputs[0].shape, context.output.shape, context.core)
+    known = _PLANS.setdefault(context.step, {})
+    if shapes not in known:
+        tried = [plan_blocks(context, *block) for block in blocks_to_try(context)]
+        plans = [plan for plan in tried if isinstance(plan, Plan)]
+        known[shapes] = min(plans, key=lambda plan: _merit(plan, context, plans[0])) if plans else tried[0]
+    return known[shapes]
+
+
+def _merit(plan: Plan, context: StepContext, simplest: Plan) -> float:
+    """Predicted cycles; more code than the simplest plan's must save some."""
+    cycles = predict(GENERATED_COSTS, context.core, work_of_plan(plan))
+    return cycles if plan is simplest else cycles * _LEAST_GAIN
+
+
 def _plan(context: StepContext) -> Plan:
-    plan = plan_blocks(context)
+    plan = best_plan(context)
     if isinstance(plan, str):
         raise ValueError(f"{context.step.name}: {plan}")
     return plan
@@ -110,7 +131,9 @@ def _generated_files(plan: Plan) -> dict[str, str]:
 
 def _block_text(kernel: BlockKernel) -> str:
     core = "Cortex-M7" if kernel.dual_issue else "Cortex-M4"
-    title = f"{kernel.channels} channels x {kernel.pixels} pixels, {4 * kernel.groups} inputs a piece or part, for {core}"
+    title = (
+        f"{kernel.channels} channels x {kernel.pixels} pixels, {4 * kernel.groups} inputs a piece or part, for {core}"
+    )
     return (
         environment()
         .get_template("matmul_block.c.j2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,8 @@ _TILE_PIXELS = 64
 class Geometry:
     """A convolution as the drivers see it; the fields of `qmcu_matmul_params` have the same names.
 
-    A 1x1 kernel at stride 1 has the whole map as one row. `pixelwise`: driven by qmcu_matmul_drive_pixels, without the ring
-    of rows.
+    A 1x1 kernel at stride 1 has the whole map as one row. `pixelwise`: driven by qmcu_matmul_drive_pixels, without the
+    ring of rows.
     """
 
     pixelwise: bool
@@ -39,8 +40,7 @@ class Geometry:
     @classmethod
     def of(cls, context: StepContext) -> Geometry:
         """The geometry of a step."""
-        step = context.step
-        assert isinstance(step, Convolution)
+        step = convolution_of(context)
         _, height, width, channels = context.inputs[0].shape
         _, output_height, output_width, output_channels = context.output.shape
         pixelwise = step.kernel == (1, 1) and step.pads == (0, 0, 0, 0)
@@ -89,12 +89,9 @@ class Geometry:
         return self.output_height * self.output_width * self.output_channels
 
     @property
-    def widened(self) -> int:
-        """Codes widened into the tile, padding included."""
-        if self.pixelwise:
-            return self.output_height * self.output_width * self.column_words * 2
-        rows = min(self.ring_rows, self.strides[0]) * (self.output_height - 1) + self.ring_rows
-        return rows * self.ring_columns * self.column_words * 2
+    def input_rows(self) -> int:
+        """Rows of the padded map that are widened into the ring."""
+        return min(self.ring_rows, self.strides[0]) * (self.output_height - 1) + self.ring_rows
 
     def tile_pixels(self, multiple: int) -> int:
         """Pixels in the tile of a pixel-wise kernel: as many as fit 1 KiB, but at least `multiple`."""
@@ -138,18 +135,34 @@ class Geometry:
         return True
 
 
+_REACH: WeakKeyDictionary[Convolution, dict[int, int]] = WeakKeyDictionary()
+
+
+def convolution_of(context: StepContext) -> Convolution:
+    """The step, which is a convolution."""
+    assert isinstance(context.step, Convolution)
+    return context.step
+
+
+def accumulator_reach(step: Convolution, highest_code: int) -> int:
+    """Largest magnitude of an accumulator, remembered for the step."""
+    known = _REACH.setdefault(step, {})
+    if highest_code not in known:
+        least, greatest = step.accumulator_bounds(highest_code)
+        known[highest_code] = int(max(-least.min(), greatest.max()))
+    return known[highest_code]
+
+
 def unsupported_by_drivers(context: StepContext) -> str | None:
     """What the drivers can't do, whatever the block function."""
-    step = context.step
-    assert isinstance(step, Convolution)
+    step = convolution_of(context)
     if step.groups != 1:
         return "convolutions without groups only"
     if context.inputs[0].bits != 8 or context.output.bits != 8:
         return "maps of 8 bits only"
     if step.weight_bits != 8:
         return "weights of 8 bits only"
-    least, greatest = step.accumulator_bounds(context.inputs[0].highest_code)
-    if step.requantize.saturates(int(max(-least.min(), greatest.max()))):
+    if step.requantize.saturates(accumulator_reach(step, context.inputs[0].highest_code)):
         return "accumulators that can't reach the saturation only"
     if Geometry.of(context).run_count > MAX_PIECES:
         return f"at most {MAX_PIECES} kernel rows (dilated: taps)"
@@ -166,7 +179,7 @@ def weight_groups(step: Convolution) -> NDArray[np.int8]:
 def weight_stream(
     words: NDArray[np.uint32], bias: NDArray[np.integer], multiplier: NDArray[np.integer], block: int
 ) -> NDArray[np.uint32]:
-    """The stream of blocks of `block` channels: biases, weights, multipliers; the last block overlaps the one before it.
+    """The stream of blocks of `block` channels: biases, weights, multipliers; the last may overlap the one before it.
 
     Args:
         words: uint32 [channels, groups, words a group]; word for word, the channels of a block are interleaved.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from quantmcu.codegen.assembly import BlockKernel, Control, Scheme
 from quantmcu.codegen.kernel import StepContext
-from quantmcu.codegen.kernels.matmul_layout import MAX_PIECES, Geometry, TileLayout
+from quantmcu.codegen.kernels.matmul_layout import MAX_PIECES, Geometry, TileLayout, accumulator_reach, convolution_of
 from quantmcu.program.steps import Convolution
 
 _HALF_FACTOR = 256
@@ -23,15 +23,10 @@ class CodeLimits:
     linear: int
 
 
-# Loops on Cortex-M4 shall fit 1 KiB, the flash accelerator's instruction cache on STM32F4 and L4. Cortex-M7 has 4 KiB of
-# cache or more; parts of at most 24 groups of four inputs are shared by many shapes.
+# Loops on Cortex-M4 shall fit 1 KiB, the flash accelerator's instruction cache on STM32F4 and L4. Cortex-M7 has 4 KiB
+# of cache or more; parts of at most 24 groups of four inputs are shared by many shapes.
 _SINGLE_ISSUE_LIMITS = CodeLimits(unrolled=1150, loop=900, linear=900)
 _DUAL_ISSUE_LIMITS = CodeLimits(unrolled=4100, loop=5400, linear=2700)
-# Cycles of a group of four inputs, by the channels in a block of one pixel.
-_SINGLE_ISSUE_GROUP = {4: 20, 5: 24, 6: 29}
-_DUAL_ISSUE_GROUP = {4: 9, 5: 11, 6: 13}
-# The same for two channels, by the pixels in a block.
-_DUAL_ISSUE_PAIR = {1: 5, 2: 8, 3: 12, 4: 17}
 _PART_COST = 0.4  # of a part's overhead, in groups
 
 
@@ -61,21 +56,91 @@ class Plan:
         return 4 * (geometry.ring_rows * max(layout.phases, 1) * layout.row_words + beyond)
 
 
-def plan_blocks(context: StepContext) -> Plan | str:
-    """The plan for a step, or why there is none."""
-    step = context.step
-    assert isinstance(step, Convolution)
+def blocks_to_try(context: StepContext) -> list[tuple[int, int]]:
+    """Channels and pixels of the blocks that suit a step, those with less code first."""
     geometry = Geometry.of(context)
-    scheme = _scheme(step, context.inputs[0].highest_code)
+    if geometry.output_width > 1:
+        # Three pixels leave Cortex-M7 enough registers to lose no cycle (`dual_issue`).
+        return [(2, 4), (2, 3)] if context.core.name == "cortex-m7" else [(2, 4)]
+    # More channels share the loads of the only pixel, fewer leave less left over.
+    return [(channels, 1) for channels in (4, 5, 6) if channels <= geometry.output_channels] or [
+        (geometry.output_channels, 1)
+    ]
+
+
+def plan_blocks(context: StepContext, channels: int, pixels: int) -> Plan | str:
+    """The plan for a step with blocks of `channels` x `pixels`, or why there is none."""
+    geometry = Geometry.of(context)
+    scheme = _scheme(convolution_of(context), context.inputs[0].highest_code)
     if scheme is None:
         return "weights that fit int16 with the left shift only"
-    dual_issue = context.core.name == "cortex-m7"
-    single_pixel = geometry.output_width == 1
-    phases = _phases(geometry)
-    channels = _channels_of_single_pixel(geometry, dual_issue) if single_pixel else 2
-    pixels = 1 if single_pixel else _pixels(geometry, phases, scheme, dual_issue)
     if geometry.output_channels < 2:
         return "two output channels or more"
+    phases = _phases(geometry)
+    if phases and pixels > 1 and pixels % phases:
+        return f"blocks of {phases} pixels only, as many as there are copies of a row"
+    kernel = _kernel(context, geometry, scheme, channels, pixels, phases)
+    if kernel.pieces > MAX_PIECES:
+        return f"at most {MAX_PIECES} pieces of the inputs"
+    run_pieces = kernel.pieces // geometry.run_count
+    run_groups = run_pieces * kernel.groups
+    if kernel.control is Control.LINEAR:
+        run_groups = -(-_run_groups(geometry, phases) // kernel.groups) * kernel.groups
+    row_words = geometry.ring_columns * geometry.column_words
+    if phases:
+        last_start = (geometry.output_width - 1) * geometry.strides[1] * geometry.input_channels // 4
+        row_words = 2 * (last_start + run_groups)
+    offsets = _pixel_offsets(geometry, pixels, phases, row_words)
+    whole = replace(kernel, pixel_offsets=offsets)
+    if not whole.fits_offsets:
+        return "receptive fields of neighbouring pixels within 4 KiB of the tile"
+    left_over = geometry.output_width % pixels or pixels
+    rest = replace(whole, pixels=left_over, pixel_offsets=offsets[:left_over])
+    interleave = pixels if geometry.pixelwise else 1
+    layout = TileLayout(
+        tile_pixels=geometry.tile_pixels(interleave),
+        interleave=interleave,
+        phases=phases,
+        row_words=row_words,
+        run_pieces=run_pieces,
+        piece_groups=run_groups // run_pieces,
+        step=_step(geometry, pixels, phases, run_groups),
+        block_words=channels * (2 + geometry.run_count * run_groups * whole.weight_words),
+    )
+    return Plan(geometry, scheme, layout, run_groups, rest if geometry.output_width < pixels else whole, rest)
+
+
+def _scheme(step: Convolution, highest_code: int) -> Scheme | None:
+    """The half-extension where it is exact."""
+    shift = step.requantize.shift
+    scaled = step.requantize.multiplier.astype("int64") << shift
+    exact = not (scaled % _HALF_FACTOR).any() and int(abs(scaled).max(initial=0)) // _HALF_FACTOR < 2**31
+    fits = accumulator_reach(step, highest_code) * _HALF_FACTOR < 2**31
+    if fits and exact and int(step.weight.min(initial=0)) >= -127:
+        return Scheme.HALF
+    largest = int(abs(step.weight.astype("int16")).max(initial=0)) << shift
+    return Scheme.WIDE if largest < 2**15 else None
+
+
+def _phases(geometry: Geometry) -> int:
+    """Copies of a row without gaps, where that saves products; 0: columns are padded to groups of four instead."""
+    if geometry.pixelwise or geometry.dilations[1] != 1:
+        return 0
+    without_gaps = -(-geometry.kernel[1] * geometry.input_channels // 4)
+    if without_gaps >= geometry.run_groups:
+        return 0
+    return 4 // math.gcd(4, geometry.strides[1] * geometry.input_channels)
+
+
+def _run_groups(geometry: Geometry, phases: int) -> int:
+    return -(-geometry.kernel[1] * geometry.input_channels // 4) if phases else geometry.run_groups
+
+
+def _kernel(
+    context: StepContext, geometry: Geometry, scheme: Scheme, channels: int, pixels: int, phases: int
+) -> BlockKernel:
+    """The block function for whole groups of pixels, but for the places of the pixels in the tile."""
+    dual_issue = context.core.name == "cortex-m7"
     interleave = pixels if geometry.pixelwise else 1
     kernel = BlockKernel(
         dual_issue=dual_issue,
@@ -89,97 +154,14 @@ def plan_blocks(context: StepContext) -> Plan | str:
         group_bytes=8 * interleave,
         half_bytes=4 * interleave,
     )
-    kernel = _with_control(kernel, geometry, _DUAL_ISSUE_LIMITS if dual_issue else _SINGLE_ISSUE_LIMITS)
-    run_pieces = kernel.pieces // geometry.run_count
-    run_groups = run_pieces * kernel.groups
-    if kernel.control is Control.LINEAR:
-        run_groups = _rounded_up(_run_groups(geometry, phases), kernel.groups)
-    row_words = geometry.ring_columns * geometry.column_words
-    if phases:
-        row_words = 2 * ((geometry.output_width - 1) * geometry.strides[1] * geometry.input_channels // 4 + run_groups)
-    offsets = _pixel_offsets(geometry, pixels, phases, row_words)
-    whole = replace(kernel, pixel_offsets=offsets)
-    if not whole.fits_offsets:
-        if phases:
-            return "rows whose copies are within 4 KiB"
-        return "receptive fields of neighbouring pixels within 4 KiB of the tile"
-    if kernel.pieces > MAX_PIECES:
-        return f"at most {MAX_PIECES} pieces of the inputs"
-    left_over = geometry.output_width % pixels or pixels
-    rest = replace(whole, pixels=left_over, pixel_offsets=offsets[:left_over])
-    layout = TileLayout(
-        tile_pixels=geometry.tile_pixels(interleave),
-        interleave=interleave,
-        phases=phases,
-        row_words=row_words,
-        run_pieces=run_pieces,
-        piece_groups=run_groups // run_pieces,
-        step=_step(geometry, pixels, interleave, phases, run_groups),
-        block_words=channels * (2 + geometry.run_count * run_groups * whole.weight_words),
-    )
-    return Plan(geometry, scheme, layout, run_groups, rest if geometry.output_width < pixels else whole, rest)
-
-
-def _scheme(step: Convolution, highest_code: int) -> Scheme | None:
-    """The half-extension where it is exact."""
-    least, greatest = step.accumulator_bounds(highest_code)
-    shift = step.requantize.shift
-    fits = max(-int(least.min()), int(greatest.max())) * _HALF_FACTOR < 2**31
-    scaled = step.requantize.multiplier.astype("int64") << shift
-    exact = not (scaled % _HALF_FACTOR).any() and int(abs(scaled).max(initial=0)) // _HALF_FACTOR < 2**31
-    if fits and exact and int(step.weight.min(initial=0)) >= -127:
-        return Scheme.HALF
-    largest = int(abs(step.weight.astype("int64")).max(initial=0)) << shift
-    return Scheme.WIDE if largest < 2**15 else None
-
-
-def _channels_of_single_pixel(geometry: Geometry, dual_issue: bool) -> int:
-    """Channels in a block when there is but one pixel: more share the loads of the pixel, fewer leave less left over."""
-    groups = geometry.run_count * geometry.run_groups
-    of_group, of_block = (_DUAL_ISSUE_GROUP, 15) if dual_issue else (_SINGLE_ISSUE_GROUP, 20)
-    fitting = [m for m in of_group if m <= geometry.output_channels] or [geometry.output_channels]
-    return min(fitting, key=lambda m: -(-geometry.output_channels // m) * (groups * of_group.get(m, 0) + of_block + 4 * m))
-
-
-def _pixels(geometry: Geometry, phases: int, scheme: Scheme, dual_issue: bool) -> int:
-    """Pixels in a block of two channels: three on Cortex-M7 where that saves cycles.
-
-    Four pixels leave four registers for operands. On Cortex-M7 a group of four inputs takes 17 cycles then, in place of 16,
-    as two extensions and the load of a pixel do not fit beside the two products between them.
-    """
-    if not dual_issue or phases not in (0, 1) or scheme is Scheme.WIDE:
-        return 4
-    groups = geometry.run_count * geometry.run_groups
-
-    def cycles(pixels: int) -> int:
-        whole, rest = divmod(geometry.output_width, pixels)
-        parts = [pixels] * whole + ([rest] if rest else [])
-        return sum(groups * _DUAL_ISSUE_PAIR[n] + 12 + 4 * n for n in parts)
-
-    return 3 if cycles(3) < 0.98 * cycles(4) else 4
-
-
-def _phases(geometry: Geometry) -> int:
-    """Copies of a row without gaps, where that saves products; 0 where columns are padded to groups of four instead."""
-    if geometry.pixelwise or geometry.dilations[1] != 1:
-        return 0
-    without_gaps = -(-geometry.kernel[1] * geometry.input_channels // 4)
-    if without_gaps >= geometry.run_groups:
-        return 0
-    return 4 // math.gcd(4, geometry.strides[1] * geometry.input_channels)
-
-
-def _run_groups(geometry: Geometry, phases: int) -> int:
-    return -(-geometry.kernel[1] * geometry.input_channels // 4) if phases else geometry.run_groups
-
-
-def _with_control(kernel: BlockKernel, geometry: Geometry, limits: CodeLimits) -> BlockKernel:
-    """The kernel with the inputs divided as the limits of code allow."""
-    group_code = 4 * (2 * kernel.channels * kernel.pixels + 2 * kernel.pixels + 2 * kernel.channels)
-    if kernel.pieces <= _MOST_UNROLLED_PIECES and kernel.pieces * kernel.groups * group_code <= limits.unrolled:
+    limits = _DUAL_ISSUE_LIMITS if dual_issue else _SINGLE_ISSUE_LIMITS
+    if (
+        kernel.pieces <= _MOST_UNROLLED_PIECES
+        and kernel.pieces * kernel.groups * kernel.code_of_group <= limits.unrolled
+    ):
         return kernel
     control = Control.LINEAR if geometry.pixelwise else Control.LOOP
-    most = (limits.linear if geometry.pixelwise else limits.loop) // group_code
+    most = (limits.linear if geometry.pixelwise else limits.loop) // kernel.code_of_group
     candidates = ((-(-kernel.groups // groups), groups) for groups in range(1, min(most, kernel.groups) + 1))
     parts, groups = min(candidates, key=lambda c: (c[0] * (c[1] + _PART_COST), c[0]))
     pieces = kernel.pieces if control is Control.LINEAR else kernel.pieces * parts
@@ -187,6 +169,7 @@ def _with_control(kernel: BlockKernel, geometry: Geometry, limits: CodeLimits) -
 
 
 def _pixel_offsets(geometry: Geometry, pixels: int, phases: int, row_words: int) -> tuple[int, ...]:
+    """Bytes in the tile from the first pixel to each."""
     if geometry.pixelwise:
         return tuple(4 * p for p in range(pixels))
     if not phases:
@@ -195,13 +178,10 @@ def _pixel_offsets(geometry: Geometry, pixels: int, phases: int, row_words: int)
     return tuple(4 * (p % phases) * row_words + 8 * (p * codes // 4) for p in range(pixels))
 
 
-def _step(geometry: Geometry, pixels: int, interleave: int, phases: int, run_groups: int) -> int:
+def _step(geometry: Geometry, pixels: int, phases: int, run_groups: int) -> int:
+    """Bytes in the tile from a group of pixels to the next."""
     if geometry.pixelwise:
-        return 8 * interleave * run_groups
+        return 8 * pixels * run_groups
     if phases:
         return 2 * pixels * geometry.strides[1] * geometry.input_channels
     return 4 * pixels * geometry.strides[1] * geometry.column_words
-
-
-def _rounded_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple

@@ -1,0 +1,195 @@
+"""Cycles of the convolution kernels by layer, measured in the emulator, beside what the kernels predict.
+
+    python -m benchmarks.kernels                                  all networks' layers, both cores, both compilers
+    python -m benchmarks.kernels --network ic --core cortex-m7 --json cycles.json
+    python -m benchmarks.kernels --fit matmul_generated           new costs for quantmcu/codegen/kernels/matmul_cost.py
+
+Cycles of the core alone (no wait states), one call of the layer. Every output is compared with the reference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.layers import LAYERS, Layer
+from quantmcu.codegen.kernel import Core, Kernel, StepContext
+from quantmcu.codegen.kernels.matmul_cost import work_of_pairs, work_of_plan
+from quantmcu.codegen.kernels.matmul_generated import best_plan
+from quantmcu.codegen.kernels.matmul_layout import Geometry
+from quantmcu.codegen.kernels.matmul_plan import Plan
+from quantmcu.codegen.registry import all_kernels
+from quantmcu.codegen.single_step import build_image, run_on_machine, source_paths
+from quantmcu.emulator.elf import Elf
+from quantmcu.emulator.function import FunctionMachine
+from quantmcu.emulator.objects import compile_for_core, compilers
+from quantmcu.program.steps import Convolution
+from quantmcu.reference import execute_step
+from quantmcu.resources import data_folder
+
+CORES = {name: Core(name, has_dsp=True, has_fpu=True) for name in ("cortex-m4", "cortex-m7")}
+FLAGS = ("-std=c11", "-O2")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One kernel on one layer; `code_bytes`: of all functions that the layer needs."""
+
+    network: str
+    layer: str
+    kernel: str
+    core: str
+    compiler: str
+    macs: int
+    repeats: int
+    cycles: int
+    predicted: float
+    code_bytes: int
+    scratch_bytes: int
+    stack_bytes: int
+
+
+def measure(kernel: Kernel, layer: Layer, core: Core, compiler: str) -> Measurement:
+    """Runs the layer once.
+
+    Raises:
+        AssertionError: the output differs from the reference.
+    """
+    context, codes = layer.context(core)
+    lowered = kernel.lower(context)
+    libc = data_folder("firmware") / "ports" / "libc"
+    kernels = data_folder("firmware") / "kernels"
+    with tempfile.TemporaryDirectory(prefix="quantmcu-") as name:
+        sources = [*source_paths(lowered, Path(name)), libc / "string.c"]
+        elf = compile_for_core(sources, core.name, (*FLAGS, f"-I{libc}", f"-I{kernels}"), compiler)
+    data, results = run_on_machine(FunctionMachine(elf, core.name), build_image(kernel, context, [codes], 4))
+    expected = execute_step(context.step, [codes], context.output.shape)
+    np.testing.assert_array_equal(np.frombuffer(data, np.uint8), expected.reshape(-1))
+    return Measurement(
+        network=layer.network,
+        layer=layer.title,
+        kernel=kernel.name,
+        core=core.name,
+        compiler=compiler,
+        macs=layer.macs,
+        repeats=layer.repeats,
+        cycles=sum(result.cycles for result in results),
+        predicted=kernel.cycles(context),
+        code_bytes=sum(function.size for function in Elf(elf).functions),
+        scratch_bytes=kernel.scratch_bytes(context),
+        stack_bytes=max(result.stack_bytes for result in results),
+    )
+
+
+def measurements(arguments: argparse.Namespace, console: Console) -> Iterator[Measurement]:
+    """All that the arguments ask for."""
+    for layer in (layer for layer in LAYERS if arguments.network in (None, layer.network)):
+        for core in (core for name, core in CORES.items() if arguments.core in (None, name)):
+            context, _ = layer.context(core)
+            for kernel in _kernels(context, arguments.kernel):
+                for compiler in (name for name in compilers() if arguments.compiler in (None, name)):
+                    console.print(f"{layer.title}, {kernel.name}, {core.name}, {compiler}", end="\r", highlight=False)
+                    yield measure(kernel, layer, core, compiler)
+
+
+def _kernels(context: StepContext, name: str | None) -> list[Kernel]:
+    """Kernels for a step; without a name those for the DSP instructions only."""
+    fitting = (k for k in all_kernels() if k.step_type is Convolution and k.unsupported(context) is None)
+    return [k for k in fitting if k.name == name or (name is None and k.name.endswith(("_dsp", "_generated")))]
+
+
+def table(found: list[Measurement]) -> Table:
+    """Cycles per MAC by layer; a column for each core and compiler."""
+    columns = sorted({(m.core, m.compiler) for m in found})
+    result = Table(title="cycles per MAC (prediction), core alone")
+    for name in ("network", "layer", "kernel"):
+        result.add_column(name)
+    for core, compiler in columns:
+        result.add_column(f"{core}\n{compiler}", justify="right")
+    result.add_column("code", justify="right")
+    result.add_column("scratch", justify="right")
+    rows: dict[tuple[str, str, str], dict[tuple[str, str], Measurement]] = {}
+    for m in found:
+        rows.setdefault((m.network, m.layer, m.kernel), {})[m.core, m.compiler] = m
+    for key, cells in rows.items():
+        texts = [
+            f"{cells[c].cycles / cells[c].macs:.3f} ({cells[c].predicted / cells[c].macs:.3f})" if c in cells else ""
+            for c in columns
+        ]
+        last = next(reversed(cells.values()))
+        result.add_row(*key, *texts, f"{last.code_bytes:,}", f"{last.scratch_bytes:,}")
+    for network, kernel in dict.fromkeys((m.network, m.kernel) for m in found):
+        texts = []
+        for c in columns:
+            parts = [m for m in found if (m.network, m.kernel, m.core, m.compiler) == (network, kernel, *c)]
+            macs = sum(m.macs * m.repeats for m in parts)
+            texts.append(f"{sum(m.cycles * m.repeats for m in parts) / macs:.3f}" if macs else "")
+        result.add_row(network, "[bold]all of them[/bold]", kernel, *texts, style="bold")
+    return result
+
+
+def _work(context: StepContext, kernel: str) -> Mapping[str, float]:
+    if kernel == "matmul_dsp":
+        return work_of_pairs(Geometry.of(context))
+    plan = best_plan(context)
+    assert isinstance(plan, Plan)
+    return work_of_plan(plan)
+
+
+def fit(found: list[Measurement], kernel: str, core: Core) -> tuple[dict[str, float], float]:
+    """Costs that minimise the relative errors, all at least 0, and the largest relative error with them."""
+    layers = {layer.title: layer for layer in LAYERS}
+    mine = [m for m in found if (m.kernel, m.core) == (kernel, core.name)]
+    works = [_work(layers[m.layer].context(core)[0], kernel) for m in mine]
+    kinds = list(works[0])
+    matrix = np.array([[work[kind] / m.cycles for kind in kinds] for work, m in zip(works, mine, strict=True)])
+    costs = _non_negative_least_squares(matrix)
+    return dict(zip(kinds, np.round(costs, 3).tolist(), strict=True)), float(np.abs(matrix @ costs - 1).max())
+
+
+def _non_negative_least_squares(matrix: np.ndarray) -> np.ndarray:
+    """x >= 0 with matrix @ x near 1: leaves out the most negative unknown until there is none."""
+    kept = np.ones(matrix.shape[1], bool)
+    result = np.zeros(matrix.shape[1])
+    while True:
+        solution: np.ndarray = np.linalg.lstsq(matrix[:, kept], np.ones(len(matrix)), rcond=None)[0]
+        if solution.min() >= 0:
+            result[kept] = solution
+            return result
+        kept[np.flatnonzero(kept)[solution.argmin()]] = False
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", choices=sorted({layer.network for layer in LAYERS}))
+    parser.add_argument("--core", choices=list(CORES))
+    parser.add_argument("--compiler", choices=compilers())
+    parser.add_argument("--kernel", help="its name; default: all kernels of DSP instructions")
+    parser.add_argument("--json", type=Path, help="write the measurements to this file")
+    parser.add_argument("--fit", choices=["matmul_dsp", "matmul_generated"], help="fit the costs of this kernel")
+    arguments = parser.parse_args()
+    arguments.kernel = arguments.fit or arguments.kernel
+    console = Console(stderr=True)
+    found = list(measurements(arguments, console))
+    Console(width=200).print(table(found))
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(m) for m in found], indent=1) + "\n")
+    report: Callable[[object], None] = Console(width=100).print
+    for name, core in CORES.items():
+        if arguments.fit and arguments.core in (None, name):
+            costs, error = fit(found, arguments.fit, core)
+            report({name: costs})
+            report(f"largest relative error {error:.1%}")
+
+
+if __name__ == "__main__":
+    main()
