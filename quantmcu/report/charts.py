@@ -19,6 +19,7 @@ class Layer:
         cycles: measured; predicted by the kernel's cost model where nothing was measured; None where unknown.
         share: of all cycles, 0 to 1.
         macs_share: of all MACs, 0 to 1.
+        bar, macs_bar: lengths of the bars, 100 for the largest share of the table.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Layer:
     cycles_per_mac: float | None
     share: float
     macs_share: float
+    bar: float
+    macs_bar: float
 
 
 def layers(result: dict[str, Any]) -> list[Layer]:
@@ -42,6 +45,8 @@ def layers(result: dict[str, Any]) -> list[Layer]:
     cycles = [measured.get(step["name"]) for step in steps] if measured else [None] * len(steps)
     total = sum(value or 0 for value in cycles) or 1
     macs = sum(step["macs"] for step in steps) or 1
+    shares = [((value or 0) / total, step["macs"] / macs) for step, value in zip(steps, cycles, strict=True)]
+    longest = max((max(pair) for pair in shares), default=0) or 1
     return [
         Layer(
             step["name"],
@@ -53,10 +58,12 @@ def layers(result: dict[str, Any]) -> list[Layer]:
             step["macs"],
             value,
             value / step["macs"] if value and step["macs"] else None,
-            (value or 0) / total,
-            step["macs"] / macs,
+            share,
+            macs_share,
+            100 * share / longest,
+            100 * macs_share / longest,
         )
-        for step, value in zip(steps, cycles, strict=True)
+        for step, value, (share, macs_share) in zip(steps, cycles, shares, strict=True)
     ]
 
 
@@ -68,21 +75,29 @@ def _bits(step: dict[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
+class TimelineBar:
+    """One step: its place in the chart, name and live bytes."""
+
+    x: float
+    y: float
+    width: float
+    step: str
+    nbytes: int
+
+
+@dataclass(frozen=True)
 class Timeline:
     """Live bytes by step.
 
     Attributes:
-        outline: SVG path of the area below the steps.
-        bars: x, width, name and bytes of each step, for pointing at.
-        peak: index of the highest step.
-        peak_x: middle of it.
+        bars: by step, from y down to HEIGHT.
+        peak: index of the highest one.
+        peak_bytes: its bytes.
         ticks: y and bytes of the grid lines.
     """
 
-    outline: str
-    bars: list[tuple[float, float, str, int]]
+    bars: list[TimelineBar]
     peak: int
-    peak_x: float
     peak_bytes: int
     ticks: list[tuple[float, int]]
 
@@ -94,15 +109,12 @@ def timeline(memory: dict[str, Any]) -> Timeline:
     most = max(values, default=0) or 1
     top = most * 1.08
     width = WIDTH / max(1, len(values))
-    heights = [HEIGHT * (1 - value / top) for value in values]
-    path = f"M0 {HEIGHT}" + "".join(
-        f"L{index * width:.1f} {y:.1f}H{(index + 1) * width:.1f}" for index, y in enumerate(heights)
-    )
-    peak = values.index(most) if values else 0
-    unit = _tick_unit(most)
-    ticks = [(HEIGHT * (1 - value / top), value) for value in range(0, int(top) + 1, unit)]
-    bars = [(index * width, width, step["step"], step["live_bytes"]) for index, step in enumerate(steps)]
-    return Timeline(f"{path}V{HEIGHT}Z", bars, peak, (peak + 0.5) * width, most, ticks)
+    bars = [
+        TimelineBar(index * width, HEIGHT * (1 - value / top), width, steps[index]["step"], value)
+        for index, value in enumerate(values)
+    ]
+    ticks = [(HEIGHT * (1 - value / top), value) for value in range(0, int(top) + 1, _tick_unit(most))]
+    return Timeline(bars, values.index(most) if values else 0, most, ticks)
 
 
 def _tick_unit(most: int) -> int:

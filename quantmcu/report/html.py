@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from quantmcu.atomic import replacing_file
 from quantmcu.errors import ToolError
@@ -59,5 +60,10 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {name: getattr(text, name) for name in _TEXT}
-    environment.filters["thousands"] = "{:,}".format
+    environment.filters |= {"thousands": "{:,}".format, "breakable": _breakable}
     return environment
+
+
+def _breakable(name: str) -> Markup:
+    """A layer's name that lines may break behind its slashes."""
+    return Markup("/<wbr>").join(name.split("/"))

@@ -86,9 +86,9 @@ def test_timeline_marks_the_peak() -> None:
     chart = timeline({"timeline": steps})
     assert chart.peak == 1
     assert chart.peak_bytes == 40
-    assert chart.peak_x == 400
-    ys = [float(y) for y in re.findall(r"L[\d.]+ ([\d.]+)", chart.outline)]
-    assert ys[1] < ys[2] < ys[0] <= 220
+    a, b, c = chart.bars
+    assert (a.x, b.x, c.x) == (0, pytest.approx(800 / 3), pytest.approx(1600 / 3))
+    assert 0 < b.y < c.y < a.y < 220
 
 
 def test_everything_is_in_the_table(complete: Result) -> None:
