@@ -6,6 +6,16 @@
 
 #define GUARD_LOG2_BYTES 12u
 
+extern uint32_t stack_bottom[];
+
+/* The stack begins at the bottom of its RAM, so an overflow leaves the RAM; the guard makes that a precise fault also
+ * where something is mapped below. */
+#if CORE_HAS_STACK_LIMIT
+void stack_guard_enable(void)
+{
+    __asm__ volatile("msr msplim, %0" : : "r"(stack_bottom));
+}
+#else
 /* No-access region of 2^log2_bytes bytes; all other addresses keep the default memory map. */
 static void forbid(uint32_t region, uint32_t address, uint32_t log2_bytes)
 {
@@ -14,11 +24,8 @@ static void forbid(uint32_t region, uint32_t address, uint32_t log2_bytes)
     MPU_RASR = MPU_RASR_NO_ACCESS | MPU_RASR_XN | MPU_RASR_SIZE(log2_bytes) | MPU_RASR_ENABLE;
 }
 
-/* The stack begins at the bottom of its RAM, so an overflow leaves the RAM; the guard makes that a precise
- * MemManage fault also where something is mapped below. */
 void stack_guard_enable(void)
 {
-    extern uint32_t stack_bottom[];
     if (MPU_TYPE == 0)
         return; /* the MPU is optional in Cortex-M; the end of the RAM remains as the guard */
     forbid(0, (uint32_t)stack_bottom - (1u << GUARD_LOG2_BYTES), GUARD_LOG2_BYTES);
@@ -31,6 +38,7 @@ void stack_guard_enable(void)
     MPU_CTRL = MPU_CTRL_ENABLE | MPU_CTRL_PRIVDEFENA;
     barrier();
 }
+#endif
 
 void caches_enable(void)
 {
@@ -56,7 +64,7 @@ void caches_enable(void)
 #endif
 }
 
-void cycle_counter_enable(void)
+__attribute__((weak)) void cycle_counter_enable(void)
 {
     DEMCR |= DEMCR_TRCENA;
     DWT_LAR = DWT_LAR_UNLOCK; /* Cortex-M7 locks the unit; no effect elsewhere */
@@ -64,7 +72,7 @@ void cycle_counter_enable(void)
     DWT_CTRL |= DWT_CTRL_CYCCNTENA;
 }
 
-uint32_t port_cycles(void)
+__attribute__((weak)) uint32_t port_cycles(void)
 {
     return DWT_CYCCNT;
 }

@@ -1,5 +1,6 @@
 /* Registers of the Arm Cortex-M core that start-up uses.
- * Source: Armv7-M Architecture Reference Manual (DDI 0403E), chapter B3 and C1. */
+ * Source: Armv7-M Architecture Reference Manual (DDI 0403E), chapter B3 and C1. Armv8-M (DDI 0553) has them too, but for
+ * the memory protection unit; Armv6-M (DDI 0419) lacks the fault status registers, the trace unit and its counter. */
 #ifndef QUANTMCU_CORTEX_M_H
 #define QUANTMCU_CORTEX_M_H
 
@@ -8,8 +9,15 @@
 #define REGISTER(address) (*(volatile uint32_t *)(address))
 #define BIT(n) (1u << (n))
 
-/* System timer: off, so that a boot loader's leftover cannot interrupt. */
+#define CORE_HAS_FAULT_STATUS (__ARM_ARCH >= 7)
+#define CORE_HAS_STACK_LIMIT (__ARM_ARCH >= 8)
+
+/* System timer: 24 bits, counts down. */
 #define SYST_CSR REGISTER(0xE000E010u)
+#define SYST_RVR REGISTER(0xE000E014u)
+#define SYST_CVR REGISTER(0xE000E018u)
+#define SYST_CSR_ENABLE BIT(0)
+#define SYST_CSR_CORE_CLOCK BIT(2)
 
 /* Interrupt controller: clear-enable and clear-pending banks of 32 interrupts. */
 #define NVIC_ICER(bank) REGISTER(0xE000E180u + 4u * (bank))
@@ -39,6 +47,7 @@
 #define CFSR_MSTKERR BIT(4)
 #define CFSR_MLSPERR BIT(5)
 #define CFSR_MMARVALID BIT(7)
+#define CFSR_IBUSERR BIT(8)
 #define CFSR_PRECISERR BIT(9)
 #define CFSR_IMPRECISERR BIT(10)
 #define CFSR_STKERR BIT(12)
@@ -47,6 +56,7 @@
 #define CFSR_UNDEFINSTR BIT(16)
 #define CFSR_INVSTATE BIT(17)
 #define CFSR_NOCP BIT(19)
+#define CFSR_STKOF BIT(20)
 #define CFSR_UNALIGNED BIT(24)
 #define CFSR_DIVBYZERO BIT(25)
 
@@ -54,7 +64,7 @@
 #define SCB_ICIALLU REGISTER(0xE000EF50u)
 #define SCB_DCISW REGISTER(0xE000EF60u)
 
-/* Memory protection unit. */
+/* Memory protection unit of Armv6-M and Armv7-M. */
 #define MPU_TYPE REGISTER(0xE000ED90u)
 #define MPU_CTRL REGISTER(0xE000ED94u)
 #define MPU_RNR REGISTER(0xE000ED98u)

@@ -23,28 +23,78 @@ _Noreturn void fault_handle(const exception_frame *frame);
 __attribute__((naked, used)) void fault_entry(void)
 {
     __asm__ volatile("cpsid i\n\t"
-                     "tst   lr, #4\n\t" /* EXC_RETURN: which stack the frame is on */
-                     "ite   eq\n\t"
-                     "mrseq r0, msp\n\t"
-                     "mrsne r0, psp\n\t"
+                     "mrs   r0, msp\n\t"
+                     "mov   r1, lr\n\t"
+                     "lsls  r1, r1, #29\n\t" /* EXC_RETURN, bit 2: which stack the frame is on */
+                     "bpl   1f\n\t"
+                     "mrs   r0, psp\n"
+                     "1:\n\t"
                      "ldr   r1, =fault_stack + 384\n\t" /* 4 * FAULT_STACK_WORDS */
                      "msr   msp, r1\n\t"
-                     "b     fault_handle\n\t"
+                     "ldr   r1, =fault_handle\n\t"
+                     "bx    r1\n\t"
                      ".ltorg");
 }
 _Static_assert(FAULT_STACK_WORDS * 4 == 384, "fault_entry names the end of the fault stack");
 
-/* A frame outside the stack was never written. */
+/* A frame outside the stack was never written; nor one that would have passed the stack limit, which the core leaves
+ * at the very bottom (Armv8-M ARM, DDI 0553, stack limit checks). */
 static int frame_is_valid(const exception_frame *frame, uint32_t cfsr)
 {
     if (cfsr & (CFSR_MSTKERR | CFSR_STKERR))
         return 0;
+    if (cfsr & CFSR_STKOF && (uintptr_t)frame == (uintptr_t)stack_bottom)
+        return 0;
     return (uintptr_t)frame >= (uintptr_t)stack_bottom && (uintptr_t)(frame + 1) <= (uintptr_t)stack_top;
 }
 
+#if CORE_HAS_FAULT_STATUS
+static uint32_t fault_status(void)
+{
+    return SCB_CFSR;
+}
+
+static uint32_t hard_fault_status(void)
+{
+    return SCB_HFSR;
+}
+
+static uint32_t fault_address(uint32_t cfsr)
+{
+    return cfsr & CFSR_MMARVALID ? SCB_MMFAR : cfsr & CFSR_BFARVALID ? SCB_BFAR : 0;
+}
+
+static int debugger_attached(void)
+{
+    return (DHCSR & DHCSR_C_DEBUGEN) != 0;
+}
+#else
+/* Armv6-M knows only HardFault and records no cause. */
+static uint32_t fault_status(void)
+{
+    return 0;
+}
+
+static uint32_t hard_fault_status(void)
+{
+    return 0;
+}
+
+static uint32_t fault_address(uint32_t cfsr)
+{
+    (void)cfsr;
+    return 0;
+}
+
+static int debugger_attached(void)
+{
+    return 0; /* software cannot read it (DDI 0419, section C1.5) */
+}
+#endif
+
 static void fill_record(const exception_frame *frame)
 {
-    uint32_t exception, cfsr = SCB_CFSR;
+    uint32_t exception, cfsr = fault_status();
     __asm__ volatile("mrs %0, ipsr" : "=r"(exception));
     int valid = frame_is_valid(frame, cfsr);
     record.cause = exception;
@@ -52,8 +102,8 @@ static void fill_record(const exception_frame *frame)
     record.lr = valid ? frame->lr : 0;
     record.sp = (uint32_t)frame;
     record.cfsr = cfsr;
-    record.hfsr = SCB_HFSR;
-    record.address = cfsr & CFSR_MMARVALID ? SCB_MMFAR : cfsr & CFSR_BFARVALID ? SCB_BFAR : 0;
+    record.hfsr = hard_fault_status();
+    record.address = fault_address(cfsr);
     record.magic = PORT_FAULT_MAGIC;
 }
 
@@ -70,8 +120,9 @@ static const char *reason(const port_fault_record *fault)
         uint32_t bits;
         const char *text;
     } reasons[] = {
-        {CFSR_MSTKERR | CFSR_STKERR | CFSR_MLSPERR | CFSR_LSPERR, "stack overflow"},
+        {CFSR_MSTKERR | CFSR_STKERR | CFSR_MLSPERR | CFSR_LSPERR | CFSR_STKOF, "stack overflow"},
         {CFSR_IACCVIOL, "execution of memory that is not code"},
+        {CFSR_IBUSERR, "execution of memory that does not exist"},
         {CFSR_MMARVALID, "access to forbidden memory"},
         {CFSR_PRECISERR, "access to memory that does not exist"},
         {CFSR_IMPRECISERR, "write to memory that does not exist, some instructions before pc"},
@@ -84,7 +135,9 @@ static const char *reason(const port_fault_record *fault)
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
         if (fault->cfsr & reasons[i].bits)
             return reasons[i].text;
-    return "no cause recorded";
+    if (fault->sp < (uint32_t)stack_bottom)
+        return "stack overflow";
+    return CORE_HAS_FAULT_STATUS ? "no cause recorded" : "this core records no cause";
 }
 
 static void print_field(const char *name, uint32_t value)
@@ -116,7 +169,7 @@ _Noreturn void fault_handle(const exception_frame *frame)
 {
     fill_record(frame);
     print_record(&record);
-    if (DHCSR & DHCSR_C_DEBUGEN)
+    if (debugger_attached())
         __asm__ volatile("bkpt 0");
     for (volatile uint32_t i = 0; i < BOARD_CLOCK_CORE_HZ / 4u; i++)
         ;

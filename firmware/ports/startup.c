@@ -27,7 +27,7 @@ void fault_entry(void);
 _Noreturn void startup(void);
 
 /* The stack pointer is set again because a boot loader may have left its own; the whole stack is painted before
- * its first use; the FPU comes on before a compiler may save its registers. */
+ * its first use; the FPU comes on before a compiler may save its registers. Without the FPU: instructions of Armv6-M. */
 __attribute__((naked, used)) void Reset_Handler(void)
 {
     __asm__ volatile("cpsid i\n\t"
@@ -36,7 +36,8 @@ __attribute__((naked, used)) void Reset_Handler(void)
                      "ldr   r1, =stack_bottom\n\t"
                      "ldr   r2, =0xA5A5A5A5\n" /* STACK_PAINT */
                      "1:\n\t"
-                     "str   r2, [r1], #4\n\t"
+                     "str   r2, [r1]\n\t"
+                     "adds  r1, r1, #4\n\t"
                      "cmp   r1, r0\n\t"
                      "blo   1b\n\t"
 #if BOARD_HAS_FPU
@@ -47,7 +48,8 @@ __attribute__((naked, used)) void Reset_Handler(void)
                      "dsb\n\t"
                      "isb\n\t"
 #endif
-                     "b     startup\n\t"
+                     "ldr   r0, =startup\n\t"
+                     "bx    r0\n\t"
                      ".ltorg");
 }
 
@@ -69,7 +71,9 @@ static void interrupts_reset(void)
         NVIC_ICER(bank) = ~0u;
         NVIC_ICPR(bank) = ~0u;
     }
+#if CORE_HAS_FAULT_STATUS
     SCB_SHCSR |= SHCSR_MEMFAULTENA | SHCSR_BUSFAULTENA | SHCSR_USGFAULTENA;
+#endif
     barrier();
     __asm__ volatile("cpsie i" ::: "memory");
 }

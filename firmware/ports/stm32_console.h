@@ -5,8 +5,6 @@
 #include "board_config.h"
 #include "stm32_gpio.h"
 
-#define GPIO_PORT_BYTES 0x400u
-
 /* rcc: base of the reset and clock controller; gpio_enable: offset of its GPIO clock enable register;
  * gpio: address of GPIO port A. The UART's enable register is a fact of the board. */
 static inline void stm32_console_connect(uint32_t rcc, uint32_t gpio_enable, uint32_t gpio)

@@ -34,7 +34,7 @@ void stack_guard_enable(void);
 /* Instruction and data cache on, where the core has them. */
 void caches_enable(void);
 
-/* Starts the cycle counter at zero. */
+/* Starts the cycle counter at zero. A chip family whose core has none (Armv6-M) brings this and port_cycles itself. */
 void cycle_counter_enable(void);
 
 #endif

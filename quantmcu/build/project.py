@@ -93,7 +93,9 @@ def _defines(board: Board) -> Iterator[tuple[str, str]]:
     yield "HAS_FPU", str(int(board.fpu is not None))
     yield "IRQ_COUNT", f"{board.irq_count}u"
     for key, value in board.clock.items():
-        if isinstance(value, int):
+        if key.endswith("_pin"):
+            yield from _pin(f"CLOCK_{key.removesuffix('_pin').upper()}", value)
+        elif isinstance(value, int):
             yield f"CLOCK_{key.upper()}", f"{value}u"
     yield "CACHES_ICACHE_BYTES", f"{board.caches.icache_bytes}u"
     yield "CACHES_DCACHE_BYTES", f"{board.caches.dcache_bytes}u"
@@ -104,15 +106,21 @@ def _defines(board: Board) -> Iterator[tuple[str, str]]:
     yield "CONSOLE_CLOCK_HZ", f"{console.clock_hz}u"
     for direction, pin in (("TX", console.tx), ("RX", console.rx)):
         if pin is not None:
-            port, number = pin_position(pin)
-            yield f"CONSOLE_{direction}_PORT", f"{port}u"
-            yield f"CONSOLE_{direction}_PIN", f"{number}u"
+            yield from _pin(f"CONSOLE_{direction}", pin)
     for key, value in console.settings.items():
         yield f"CONSOLE_{key.upper()}", f"{value:#x}u" if key.endswith("register") else f"{value}u"
 
 
+def _pin(name: str, pin: str) -> Iterator[tuple[str, str]]:
+    port, number = pin_position(pin)
+    yield f"{name}_PORT", f"{port}u"
+    yield f"{name}_PIN", f"{number}u"
+
+
 def pin_position(pin: str) -> tuple[int, int]:
-    """Port index and pin number of `PD8` (3, 8) or `P1.03` (1, 3)."""
+    """Port index and pin number of `PD8` (3, 8), `P1.03` (1, 3) or `GPIO16` (0, 16)."""
+    if pin.startswith("GPIO"):
+        return 0, int(pin.removeprefix("GPIO"))
     if "." in pin:
         port, number = pin.removeprefix("P").split(".")
         return int(port), int(number)

@@ -22,7 +22,11 @@ _NO_REGISTER = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class ConsoleKind:
-    """Offsets of a UART's registers, and their bits for "room to send" (always) and "byte received"."""
+    """Offsets of a UART's registers, and their bits for "room to send" (always) and "byte received".
+
+    Attributes:
+        empty: bits that say "nothing received" in place of that.
+    """
 
     receive_status: int
     received: int
@@ -30,6 +34,7 @@ class ConsoleKind:
     can_send: int
     receive: int
     send: int
+    empty: int = 0
 
 
 KINDS = {
@@ -41,6 +46,8 @@ KINDS = {
     "nrf52": ConsoleKind(0x108, 1, 0x11C, 1, 0x518, 0x51C),
     # Arm DDI 0479, section 4.3: STATE with RX full, and TX full, which never is; DATA
     "cmsdk": ConsoleKind(0x04, 1 << 1, 0x04, 0, 0x00, 0x00),
+    # Arm DDI 0183, section 3.3: FR with RXFE, and TXFF and BUSY, which never are; DR
+    "pl011": ConsoleKind(0x18, 1 << 4, 0x18, 0, 0x00, 0x00, empty=1 << 4),
 }
 
 
@@ -157,10 +164,10 @@ class Console:
 
 
 def _status_registers(kind: ConsoleKind, base_offset: int) -> ctypes.Array[hook.ConsoleStatus]:
-    receive = hook.ConsoleStatus(base_offset + kind.receive_status, 0, kind.received)
+    receive = hook.ConsoleStatus(base_offset + kind.receive_status, kind.empty, kind.received)
     send = hook.ConsoleStatus(_NO_REGISTER, 0, 0)
     if kind.send_status == kind.receive_status:
-        receive.always = kind.can_send
+        receive.always |= kind.can_send
     else:
         send = hook.ConsoleStatus(base_offset + kind.send_status, kind.can_send, 0)
     return (hook.ConsoleStatus * 2)(receive, send)

@@ -1,6 +1,7 @@
 """The registers of the Cortex-M core itself: faults, reset, memory protection, cycle counter.
 
-Source: Armv7-M Architecture Reference Manual (DDI 0403E), chapters B3 and C1.
+Source: Armv7-M Architecture Reference Manual (DDI 0403E), chapters B3 and C1. Registers that a core lacks (Armv6-M has
+no fault status and no trace unit) are not taken away from it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,15 @@ CPUID, VTOR, AIRCR, CCR, SHCSR = 0xE000ED00, 0xE000ED08, 0xE000ED0C, 0xE000ED14,
 CFSR, HFSR, MMFAR, BFAR, CPACR = 0xE000ED28, 0xE000ED2C, 0xE000ED34, 0xE000ED38, 0xE000ED88
 MPU_TYPE, MPU_CTRL, MPU_RNR, MPU_RBAR, MPU_RASR = 0xE000ED90, 0xE000ED94, 0xE000ED98, 0xE000ED9C, 0xE000EDA0
 DEMCR = 0xE000EDFC
+SYST_CSR, SYST_RVR, SYST_CVR = 0xE000E010, 0xE000E014, 0xE000E018
 
-_CPUIDS = {"cortex-m3": 0x412FC231, "cortex-m4": 0x410FC241, "cortex-m7": 0x411FC272, "cortex-m33": 0x410FD213}
+_CPUIDS = {
+    "cortex-m0plus": 0x410CC601,
+    "cortex-m3": 0x412FC231,
+    "cortex-m4": 0x410FC241,
+    "cortex-m7": 0x411FC272,
+    "cortex-m33": 0x410FD213,
+}
 _MPU_REGIONS = 8
 _LAR_KEY = 0xC5ACCE55
 _AIRCR_KEY = 0x05FA
@@ -67,6 +75,8 @@ class CoreRegisters:
         registers.define(DWT_CYCCNT, read=self._read_cyccnt, write=self._write_cyccnt)
         registers.define(DEMCR, write=lambda value: self._enable_counter())
         registers.define(MPU_RASR, write=self._write_rasr)
+        registers.define(SYST_CSR, write=self._write_syst_csr)
+        registers.define(SYST_CVR, read=self._read_syst_cvr, write=self._write_syst_cvr)
         for status in (CFSR, HFSR):
             registers.define(status, read=self._reader(status), write=self._clearer(status))
         self.reset()
@@ -85,6 +95,7 @@ class CoreRegisters:
         self._counting = False
         self._frozen = 0  # CYCCNT while it does not count
         self._zero = 0  # cycles at which CYCCNT was 0, while it counts
+        self._syst_start: int | None = None  # cycles at which the system timer was 0, while it counts
 
     @property
     def vector_table(self) -> int:
@@ -158,3 +169,20 @@ class CoreRegisters:
         if not self._dwt_locked:
             self._frozen = value
             self._zero = self._cycles() - value
+
+    def _write_syst_csr(self, value: int) -> None:
+        if not value & 1:
+            self._syst_start = None
+        elif self._syst_start is None:
+            self._syst_start = self._cycles()
+
+    def _write_syst_cvr(self, _: int) -> None:
+        """Any write clears the timer (DDI 0403E, B3.3.5)."""
+        if self._syst_start is not None:
+            self._syst_start = self._cycles()
+
+    def _read_syst_cvr(self) -> int:
+        if self._syst_start is None:
+            return 0
+        period = (self._registers.value(SYST_RVR) & 0xFFFFFF) + 1
+        return -(self._cycles() - self._syst_start) % period

@@ -20,6 +20,7 @@ from quantmcu.emulator.exceptions import (
     DEBUGEVT,
     HARD_FAULT,
     INVSTATE,
+    STKOF,
     SVCALL,
     USAGE_FAULT,
     Cause,
@@ -40,7 +41,7 @@ DEFAULT_LIMIT = 200_000_000_000
 _SLICE = 20_000_000
 _STACK_PAINT = 0xA5
 _FETCHES = (unicorn.UC_MEM_FETCH_UNMAPPED, unicorn.UC_MEM_FETCH_PROT)
-_SVC_INTERRUPT, _BKPT_INTERRUPT = 2, 7
+_SVC_INTERRUPT, _BKPT_INTERRUPT, _STACK_LIMIT_INTERRUPT = 2, 7, 19
 _WFE = b"\x20\xbf"
 
 
@@ -105,8 +106,9 @@ class Emulator:
         map_board(self._engine, board, registers, self.console.page)
         load_elf(self._engine, board, self.elf)
         self._core = CoreRegisters(
-            self._registers, board.core, board.flash.origin, lambda: self._counter.cycles, self._request_reset
+            self._registers, board.core, board.vector_table, lambda: self._counter.cycles, self._request_reset
         )
+        self._define_timers_and_resets()
         self._exceptions = Exceptions(self._engine, self._core, self._is_ram)
         self._cause: Cause | None = None
         self._pending_fault: tuple[str, int | None] | None = None
@@ -142,7 +144,7 @@ class Emulator:
         self._core.reset()
         self._counter.restart()
         self.console.discard_input()
-        vectors = self._engine.mem_read(self.board.flash.origin, 8)
+        vectors = self._engine.mem_read(self.board.vector_table, 8)
         self._engine.reg_write(arm_const.UC_ARM_REG_XPSR, 1 << 24)
         self._engine.reg_write(arm_const.UC_ARM_REG_CONTROL, 0)
         self._engine.reg_write(arm_const.UC_ARM_REG_PRIMASK, 0)
@@ -268,6 +270,23 @@ class Emulator:
                 where = self.elf.describe(instruction.address)
                 raise EmulatedFaultError(Fault(what, None, instruction.address, where), self.elf.name)
 
+    def _define_timers_and_resets(self) -> None:
+        for rule in register_rules(self.board.emulator):
+            if rule.counts_hz is not None:
+                self._registers.define(rule.address, read=self._timer(rule.counts_hz))
+            if rule.resets_by_bit is not None:
+                self._registers.define(rule.address, write=self._reset_switch(1 << rule.resets_by_bit))
+
+    def _timer(self, hz: int) -> Callable[[], int]:
+        return lambda: self._counter.cycles * hz // self.board.clock_hz & 0xFFFFFFFF
+
+    def _reset_switch(self, mask: int) -> Callable[[int], None]:
+        def written(value: int) -> None:
+            if value & mask:
+                self._request_reset()
+
+        return written
+
     def _request_reset(self) -> None:
         self._reset_requested = True
         self._counter.request_stop()
@@ -290,6 +309,9 @@ class Emulator:
         elif number == _BKPT_INTERRUPT:
             self._pending_fault = ("BKPT without a debugger", None)
             self._cause = Cause(HARD_FAULT, hfsr=DEBUGEVT)
+        elif number == _STACK_LIMIT_INTERRUPT:
+            self._pending_fault = ("stack pointer below its limit (MSPLIM)", None)
+            self._cause = Cause(USAGE_FAULT, STKOF)
         else:
             self._pending_fault = (f"Unicorn's exception {number}", None)
             self._cause = self._exceptions.memory_fault(self._pc, fetch=True)

@@ -20,7 +20,7 @@ HARD_FAULT, MEM_MANAGE, BUS_FAULT, USAGE_FAULT, SVCALL = 3, 4, 5, 6, 11
 # CFSR
 IACCVIOL, DACCVIOL, MSTKERR, MMARVALID = 1 << 0, 1 << 1, 1 << 4, 1 << 7
 IBUSERR, PRECISERR, STKERR, BFARVALID = 1 << 8, 1 << 9, 1 << 12, 1 << 15
-UNDEFINSTR, INVSTATE = 1 << 16, 1 << 17
+UNDEFINSTR, INVSTATE, STKOF = 1 << 16, 1 << 17, 1 << 20
 # HFSR
 FORCED, DEBUGEVT = 1 << 30, 1 << 31
 
@@ -76,7 +76,7 @@ class Exceptions:
         self._core.record(cause.cfsr, cause.hfsr | (FORCED if number != cause.exception else 0))
         if cause.address is not None:
             self._core.record_address(MMFAR if cause.exception == MEM_MANAGE else BFAR, cause.address)
-        exc_return = self._push_frame()
+        exc_return = self._push_frame(limited=bool(cause.cfsr & STKOF))
         handler = self._vector(number)
         if handler is None or not handler & 1:
             return f"exception {number} has no handler in the vector table: the core locks up"
@@ -123,8 +123,11 @@ class Exceptions:
                 return HARD_FAULT
         return cause.exception
 
-    def _push_frame(self) -> int:
-        """Pushes the frame, sets the status bits when that fails, and returns EXC_RETURN."""
+    def _push_frame(self, *, limited: bool) -> int:
+        """Pushes the frame, sets the status bits when that fails, and returns EXC_RETURN.
+
+        limited: the stack pointer reached its limit (Armv8-M), so that a frame that does not fit is no further fault.
+        """
         has_fp = bool(self._get(arm_const.UC_ARM_REG_CONTROL) & _FPCA)
         pointer = self._get(arm_const.UC_ARM_REG_SP)
         xpsr = self._get(arm_const.UC_ARM_REG_XPSR)
@@ -139,7 +142,7 @@ class Exceptions:
         forbidden = self._core.forbidden_by_mpu(pointer)
         if self._is_ram(pointer) and self._is_ram(pointer + len(frame) - 1) and not forbidden:
             self._engine.mem_write(pointer, frame)
-        else:
+        elif not limited:
             self._core.record(MSTKERR if forbidden else STKERR)
         self._set(arm_const.UC_ARM_REG_SP, pointer)
         # Back to Thread mode, main stack; bit 4 clear: with floating-point registers.

@@ -104,6 +104,7 @@ class Board:
         usb: what the board's serial port looks like on the host; empty where it has none.
         port: `firmware/ports/<port>.c`.
         irq_count: entries of the vector table behind the 16 of the core.
+        vector_offset: bytes of the flash before the vector table, which the chip's boot ROM claims.
         clock: recipe of the clock tree, by manifest key.
         platformio_platform: the official platform with this board, or None.
         platformio_board: the board's id there, or None.
@@ -128,6 +129,7 @@ class Board:
     usb: tuple[UsbId, ...]
     port: str
     irq_count: int
+    vector_offset: int
     clock: Mapping[str, int | str] = field(hash=False)
     platformio_platform: str | None
     platformio_board: str | None
@@ -165,6 +167,11 @@ class Board:
     def regions_for(self, role: str) -> tuple[MemoryRegion, ...]:
         """The regions with `role`, in order of preference."""
         return tuple(region for region in self.memory if role in region.roles)
+
+    @property
+    def vector_table(self) -> int:
+        """Address of the vector table."""
+        return self.flash.origin + self.vector_offset
 
     @property
     def flash(self) -> MemoryRegion:

@@ -14,6 +14,7 @@ import jsonschema
 from quantmcu.errors import ProblemListError, QuantMCUError, UsageError
 from quantmcu.resources import data_folder
 from quantmcu.targets.board import Board, Caches, Console, MemoryRegion, UsbId
+from quantmcu.targets.clocks import clock_problems
 
 _CONSOLE_FIELDS = {"peripheral", "kind", "base", "baud", "clock_hz", "tx", "rx", "note"}
 
@@ -100,6 +101,7 @@ def _board(identifier: str, manifest: dict[str, Any]) -> Board:
         usb=tuple(UsbId(int(usb["vid"], 16), int(usb["pid"], 16)) for usb in own["usb"]),
         port=own["port"],
         irq_count=own["irq_count"],
+        vector_offset=own.get("vector_offset", 0),
         clock=own["clock"],
         platformio_platform=own["platformio_platform"],
         platformio_board=own["platformio_board"],
@@ -169,6 +171,8 @@ def _contradictions(path: Path, board: Board) -> list[QuantMCUError]:
             problem("quantmcu.memory", f"two regions are called {a.name!r}")
         if a.origin < b.end and b.origin < a.end:
             problem("quantmcu.memory", f"the regions {a.name!r} and {b.name!r} overlap")
+    for key, what in clock_problems(board):
+        problem(key, what)
     for file in (f"{board.port}.c", f"uart_{board.console.kind.replace('-', '_')}.c"):
         if not (data_folder("firmware") / "ports" / file).is_file():
             problem("quantmcu.port", f"there is no firmware/ports/{file}")

@@ -41,7 +41,7 @@ def test_files_of_a_project(tmp_path: Path) -> None:
         "src/harness/main.c",
         "src/port/startup.c",
         "src/port/stm32f7.c",
-        "src/port/stm32f4_f7_rcc.h",
+        "src/port/stm32f4_f7_clock.h",
         "src/port/uart_stm32_v2.c",
         "src/port/linker.ld",
         "src/port/board_config.h",

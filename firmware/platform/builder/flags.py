@@ -28,7 +28,8 @@ def compile_flags(kind: str, core: str, fpu: str | None) -> list[str]:
         "-fno-asynchronous-unwind-tables",
         "-fno-math-errno",
         "-ffp-contract=off",
-        *(_ZIG_COMPILE if kind == "zig" else []),
+        # else GCC reads inline assembly for Cortex-M0+ in an older syntax
+        *(_ZIG_COMPILE if kind == "zig" else ["-masm-syntax-unified"]),
     ]
 
 

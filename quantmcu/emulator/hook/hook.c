@@ -296,8 +296,8 @@ void check_access(uc_engine *engine, uint32_t type, uint64_t address64, int size
 /* One register that tells whether the UART has received or can send. */
 typedef struct {
     uint32_t offset;
-    uint32_t always;   /* bits that always read 1: room to send */
-    uint32_t received; /* bits that read 1 while a byte waits */
+    uint32_t always;   /* bits that read 1: room to send */
+    uint32_t received; /* bits that change while a byte waits */
 } console_status_t;
 
 /* The console UART within its page of peripheral registers; all other registers of the page go to Python. */
@@ -325,7 +325,7 @@ static uint32_t console_status(console_t *console, const console_status_t *statu
     if (status->received != 0) {
         if (console->received_next < console->received_end) {
             console->idle_polls = 0;
-            value |= status->received;
+            value ^= status->received;
         } else if (++console->idle_polls >= console->idle_poll_limit) {
             console->idle = 1;
             console->idle_polls = 0;
