@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         load,
         measure,
         ops,
+        plan,
         validate,
     )
     from quantmcu.errors import QuantMCUError, ToolError, UsageError
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     **dict.fromkeys(
-        ("boards", "compile", "demo", "doctor", "flash", "inspect", "load", "measure", "ops", "validate"),
+        ("boards", "compile", "demo", "doctor", "flash", "inspect", "load", "measure", "ops", "plan", "validate"),
         "quantmcu.api",
     ),
     **dict.fromkeys(("QuantMCUError", "ToolError", "UsageError"), "quantmcu.errors"),
@@ -58,6 +59,7 @@ __all__ = [
     "load",
     "measure",
     "ops",
+    "plan",
     "validate",
 ]
 

@@ -14,7 +14,9 @@ from quantmcu.demonstration import DemoImage, run_demo
 from quantmcu.frontend import OperatorSupport, load_onnx, read_network, supported_operators
 from quantmcu.inspection import Inspection, inspect_model
 from quantmcu.ir import Graph
+from quantmcu.frontier import Frontier, plan_model
 from quantmcu.measurement import measure_result
+from quantmcu.patch.request import PatchRequest
 from quantmcu.pipeline import CALIBRATION_LIMIT, CompileRequest, compile_model
 from quantmcu.progress import Progress, SilentProgress
 from quantmcu.results import Result
@@ -57,6 +59,11 @@ def compile(
     flash_size: int | None = None,
     build: bool = True,
     toolchain: str = "auto",
+    patch: str = "auto",
+    split_at: str | None = None,
+    halo: str | None = None,
+    objective: str = "speed",
+    input_on_demand: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Compiles a model into a folder with PlatformIO project, firmware.elf, quantized.onnx, result.json, report.html.
@@ -71,6 +78,12 @@ def compile(
         ram, flash_size: budgets in bytes in place of the board's.
         build: False writes the C project only, and lets it exceed the board's memory.
         toolchain: "auto", "gcc", "zig", "registry" (PlatformIO's), or a path.
+        patch: "auto" runs the first layers patch by patch where the board's RAM asks for it, "off" never; a grid such as
+            "3x3" forces one patch stage.
+        split_at: node after which the only patch stage ends.
+        halo: "cache", "cache-narrow" or "recompute": what becomes of rows that several patches need; None: chosen.
+        objective: "speed": the fastest plan that fits; "ram": the one with the least RAM.
+        input_on_demand: the firmware asks for parts of the input (`quantmcu_set_reader`) in place of a buffer for it.
         progress: told of the stages.
 
     Raises:
@@ -89,8 +102,42 @@ def compile(
         calibration_limit=calibration_limit,
         build=build,
         toolchain=toolchain,
+        patch=patch,
+        split_at=split_at,
+        halo=halo,
+        objective=objective,
+        input_on_demand=input_on_demand,
     )
     return compile_model(request, progress)
+
+
+def plan(
+    model: Path | str,
+    board: Board | str,
+    *,
+    ram: int | None = None,
+    patch: str = "auto",
+    split_at: str | None = None,
+    halo: str | None = None,
+    objective: str = "speed",
+    input_on_demand: bool = False,
+    progress: Progress | None = None,
+) -> Frontier:
+    """The ways to run a model on a board, from the fastest to the one with the least RAM; no calibration data is needed.
+
+    Args:
+        model: an ONNX file (or .tflite, .keras with the extra `tensorflow`).
+        board: id of a board, a manifest (.json), or a Board.
+        ram: budget in bytes in place of the board's.
+        patch, split_at, halo, objective, input_on_demand: as of `compile`.
+        progress: told of the stages.
+
+    Raises:
+        QuantMCUError: the model can't be compiled.
+        UsageError: the request is wrong.
+    """
+    request = PatchRequest(patch, split_at, halo, objective, input_on_demand)
+    return plan_model(Path(model), board, request, ram=ram, progress=progress)
 
 
 def measure(

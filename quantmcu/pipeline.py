@@ -15,8 +15,6 @@ import onnx
 
 from quantmcu.build import build_project, write_project
 from quantmcu.codegen.emit import EmittedModel, emit_model
-from quantmcu.codegen.kernel import Core
-from quantmcu.codegen.select import AnySelection, memory_timeline, select_kernels
 from quantmcu.data import (
     Dataset,
     InputSpec,
@@ -32,11 +30,10 @@ from quantmcu.export import export_onnx
 from quantmcu.frontend import load_onnx, read_network
 from quantmcu.ir import Graph
 from quantmcu.ir.verify import verify
-from quantmcu.memory.budget import Budget, budget_of, flash_error, ram_error
-from quantmcu.memory.buffers import collect_buffers
-from quantmcu.memory.planner import ArenaRegion, DoesNotFitError, MemoryPlan, plan_memory
-from quantmcu.memory.timeline import Timeline
+from quantmcu.memory.budget import Budget, budget_of, flash_error
 from quantmcu.passes import simplify
+from quantmcu.patch.request import PatchRequest
+from quantmcu.planning import PlannedNetwork, choose_plan
 from quantmcu.program.lower import lower
 from quantmcu.program.program import Program
 from quantmcu.program.serialize import save_program
@@ -64,6 +61,7 @@ class CompileRequest:
         calibration_limit: at most so many samples.
         build: run PlatformIO; without it the project is written and may exceed the board's memory.
         toolchain: "auto", "gcc", "zig" or "registry".
+        patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
     """
 
     model: Path
@@ -76,18 +74,34 @@ class CompileRequest:
     calibration_limit: int = CALIBRATION_LIMIT
     build: bool = True
     toolchain: str = "auto"
+    patch: str = "auto"
+    split_at: str | None = None
+    halo: str | None = None
+    objective: str = "speed"
+    input_on_demand: bool = False
+
+    @property
+    def patches(self) -> PatchRequest:
+        """What is asked for of patch stages.
+
+        Raises:
+            UsageError: it contradicts itself.
+        """
+        return PatchRequest(self.patch, self.split_at, self.halo, self.objective, self.input_on_demand)
 
 
 @dataclass(frozen=True, eq=False)
 class CompiledNetwork:
-    """The network after each stage, for those who want to look inside."""
+    """The network after each stage, for those who want to look inside.
+
+    Attributes:
+        planned: how `program` runs: patch stages, kernels, memory.
+    """
 
     graph: Graph
     quantized: Graph
     program: Program
-    selections: list[AnySelection]
-    timeline: Timeline
-    plan: MemoryPlan
+    planned: PlannedNetwork
     emitted: EmittedModel
 
 
@@ -104,6 +118,7 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     clock = StageClock(progress or SilentProgress())
     board = request.board if isinstance(request.board, Board) else load_board(request.board)
     out = request.out or Path.cwd() / f"{request.model.stem}-{board.id}"
+    request.patches  # noqa: B018  (refuses what contradicts itself before any work is done)
     _check_replaceable(out)
 
     with clock.stage("import"):
@@ -123,13 +138,16 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
         program = lower(quantized)
     with clock.stage("plan"):
         budget = budget_of(board, ram=request.ram, flash=request.flash)
-        selections = select_kernels(program, Core(board.core, board.has_dsp, board.fpu is not None))
-        timeline = memory_timeline(program, selections)
-        plan = _plan(timeline, budget, board, request, clock)
+        planned = choose_plan(
+            program, board, budget, request.patches, advance=clock.advance, may_overflow=not request.build
+        )
+        for note in (*planned.notes, *([str(planned.overflow)] if planned.overflow else [])):
+            clock.note(note)
     with clock.stage("generate"):
-        emitted = emit_model(program, selections, timeline, plan)
+        chosen = planned.candidate
+        emitted = emit_model(chosen.program, chosen.selections, chosen.timeline, planned.memory)
         _check_flash(emitted, budget, board, request, clock)
-        network = CompiledNetwork(graph, quantized, program, selections, timeline, plan, emitted)
+        network = CompiledNetwork(graph, quantized, program, planned, emitted)
 
     with _replacing(out) as folder:
         with clock.stage("write"):
@@ -142,7 +160,7 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
         built = None
         if request.build:
             with clock.stage("build"):
-                built = build_project(folder, board, toolchain=request.toolchain)
+                built = build_project(folder, board, toolchain=request.toolchain, heat=emitted.heat)
         digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
         result = Result(folder, describe(request.model.name, digest, board, budget, network, dataset, input_format,
         clock, built))
@@ -180,22 +198,6 @@ def _raw_pixels(graph: Graph, dataset: Dataset, preprocess: Preprocess | None) -
     if not np.allclose(folded.affine.offset, affine.offset, rtol=0, atol=1e-6 * float(affine.scale.max())):
         return graph, "codes of the preprocessed image; raw pixels are not possible: no whole code stands for 0"
     return folded.graph, "raw pixels 0 .. 255"
-
-
-def _plan(
-    timeline: Timeline, budget: Budget, board: Board, request: CompileRequest, clock: StageClock
-) -> MemoryPlan:
-    """The memory plan; one that exceeds the board is an error, or with --no-build a note."""
-    buffers = collect_buffers(timeline)
-    try:
-        return plan_memory(buffers, len(timeline.slots), budget.regions)
-    except DoesNotFitError as problem:
-        error = ram_error(timeline, buffers, problem, budget, board)
-        if request.build:
-            raise error from problem
-        clock.note(str(error))
-        endless = ArenaRegion(budget.regions[-1].name if budget.regions else "ram", 2**31)
-        return plan_memory(buffers, len(timeline.slots), [endless])
 
 
 def _check_flash(

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import quantmcu
 from quantmcu.build import BuildResult
 from quantmcu.build.size import firmware_size
-from quantmcu.codegen.select import Selection, flat
+from quantmcu.codegen.select import Selection, StageSelection, flat
 from quantmcu.data import Dataset
 from quantmcu.ir.macs import graph_macs, graph_parameters
 from quantmcu.memory.budget import Budget
-from quantmcu.program import steps
-from quantmcu.program.macs import step_macs
+from quantmcu.plan_data import describe_bitops, describe_plan, load_steps
 from quantmcu.program.program import Program
 from quantmcu.progress import StageClock
 from quantmcu.results import SCHEMA
@@ -35,14 +34,14 @@ def describe(
     built: BuildResult | None,
 ) -> dict[str, Any]:
     """Everything that a compilation knows, ready for JSON."""
-    program = network.program
+    program, executed = network.program, network.planned.candidate.program
     return {
         "schema": SCHEMA,
         "quantmcu": quantmcu.__version__,
         "model": {
             "name": model_name,
             "sha256": model_sha256,
-            "program_sha256": program.sha256,
+            "program_sha256": executed.sha256,
             "inputs": [_port(program, name, program.input_layouts, i) for i, name in enumerate(program.inputs)],
             "input_format": input_format,
             "outputs": [_port(program, name, program.output_layouts, i) for i, name in enumerate(program.outputs)],
@@ -57,15 +56,8 @@ def describe(
             "flash_bytes": budget.flash_bytes,
             "ram_bytes": budget.ram_bytes,
         },
-        "plan": {
-            "split_at": None,
-            "grid": [1, 1],
-            "halo_mode": None,
-            "stage_macs": 0,
-            "stage_macs_unsplit": 0,
-            "branches": [],
-        },
-        "bitops": _bitops(network),
+        "plan": describe_plan(network.planned, program),
+        "bitops": describe_bitops(network.planned, program),
         "memory": _memory(network, board, budget, built),
         "steps": _steps(network),
         "calibration": {"data": dataset.description, "samples": len(dataset)},
@@ -93,27 +85,10 @@ def _port(program: Program, name: str, layouts: tuple[tuple[int, ...] | None, ..
     }
 
 
-def _bitops(network: CompiledNetwork) -> dict[str, Any]:
-    """MACs x weight bits x input bits (docs/numerics.md), and the same at 8 bit."""
-    total = sum(
-        step_macs(context.step, context.output) * context.step.weight_bits * context.inputs[0].bits
-        for selection in flat(network.selections)
-        for context in selection.used
-        if isinstance(context.step, steps.Convolution)
-    )
-    uniform = 64 * sum(selection.macs for selection in flat(network.selections))
-    return {
-        "total": total,
-        "patch_stage": 0,
-        "uniform8_patched": uniform,
-        "uniform8_unpatched": uniform,
-        "reduction_vs_uniform8_patched": round(uniform / total, 4) if total else None,
-    }
-
-
 def _memory(network: CompiledNetwork, board: Board, budget: Budget, built: BuildResult | None) -> dict[str, Any]:
-    plan, program, slots = network.plan, network.program, network.timeline.slots
-    scratch = max((selection.scratch_bytes for selection in flat(network.selections)), default=0)
+    planned, program = network.planned, network.planned.candidate.program
+    plan, slots = planned.memory, planned.candidate.timeline.slots
+    scratch = max((selection.scratch_bytes for selection in flat(planned.candidate.selections)), default=0)
     live = [b for b in plan.buffers if b.first <= plan.peak_step <= b.last]
     ports = [program.values[name] for name in (*program.inputs, *program.outputs)]
     memory: dict[str, Any] = {
@@ -123,7 +98,8 @@ def _memory(network: CompiledNetwork, board: Board, budget: Budget, built: Build
         "arena_capacity_by_region": {region.name: region.capacity for region in budget.regions},
         "scratch_bytes": scratch,
         "stack_bytes": board.stack_bytes,
-        "io_bytes": sum(value.nbytes for value in ports),
+        "io_bytes": sum(value.nbytes for value in ports if value.name not in program.on_demand),
+        "arena_without_input_bytes": planned.candidate.arena_bytes_without_input,
         "ram_total_bytes": plan.arena_bytes + board.stack_bytes,
         "weights_bytes": network.emitted.constant_bytes,
         "code_bytes": None,
@@ -152,7 +128,13 @@ def _linked(elf: Path, board: Board) -> dict[str, Any]:
 
 
 def _steps(network: CompiledNetwork) -> list[dict[str, Any]]:
-    return [_step(selection) for selection in flat(network.selections) if selection.kernel is not None]
+    rows = []
+    candidate = network.planned.candidate
+    for item in candidate.selections:
+        if isinstance(item, StageSelection):
+            rows += load_steps(item, candidate.program)
+        rows += [_step(selection) for selection in flat([item]) if selection.kernel is not None]
+    return rows
 
 
 def _step(selection: Selection) -> dict[str, Any]:

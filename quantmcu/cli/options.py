@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from quantmcu.patch.request import HALO_MODES, OBJECTIVES
 
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 MODEL = click.argument("model", type=click.Path(path_type=Path))
@@ -17,6 +20,25 @@ PREPROCESS = click.option(
 TOOLCHAIN = click.option(
     "--toolchain", default="auto", show_default=True, help="gcc, zig, registry (PlatformIO's own), or a path."
 )
+
+
+def patch_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of patch stages."""
+    options = (
+        click.option("--patch", default="auto", show_default=True, metavar="auto|off|RxC", help="Patches: chosen, none, or forced."),
+        click.option("--split-at", metavar="NODE", help="The only patch stage ends after this node."),
+        click.option(
+            "--halo", type=click.Choice(HALO_MODES), help="Rows that several patches need: kept or computed again."
+        ),
+        click.option(
+            "--objective", type=click.Choice(OBJECTIVES), default="speed", show_default=True, help="The fastest, or least RAM."
+        ),
+        click.option("--input-on-demand", is_flag=True, help="The firmware asks for parts of the input: no buffer for it."),
+        click.option("--ram", type=Bytes(), help="RAM budget in place of the board's, e.g. 128k."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
 
 
 class Bytes(click.ParamType[int]):

@@ -133,7 +133,8 @@ class Search:
     Args:
         program: without stages.
         core: to run on.
-        progress: told of edges sketched and of all edges.
+        progress: told of split points done and of all.
+        halo_modes: those to try.
         input_on_demand: the network's input is no array in RAM: the first stage asks for its parts.
 
     Attributes:
@@ -142,7 +143,13 @@ class Search:
     """
 
     def __init__(
-        self, program: Program, core: Core, progress: Progress | None = None, *, input_on_demand: bool = False
+        self,
+        program: Program,
+        core: Core,
+        progress: Progress | None = None,
+        *,
+        halo_modes: Sequence[str] = HALO_MODES,
+        input_on_demand: bool = False,
     ) -> None:
         self.program, self.core = program, core
         self.progress = progress or (lambda done, total: None)
@@ -150,7 +157,7 @@ class Search:
         self.facts = Facts()
         self.points = split_points(program)
         self.layers = self.evaluate(())
-        self.carrying = {mode: carried_values(program, mode) for mode in HALO_MODES}
+        self.carrying = {mode: carried_values(program, mode) for mode in halo_modes}
         self.axes = (Axis(program, 0), Axis(program, 1))
 
     def evaluate(
@@ -169,16 +176,18 @@ class Search:
 
     def run(self) -> list[Candidate]:
         """The frontier of memory against predicted cycles, the fastest first."""
-        found = [self.layers]
+        found = [] if self.free else [self.layers]
         for path in _thinned(self._paths(), _LARGEST_FRONTIER):
             plans = [(edge.plan, edge.halo_mode) for edge in path.edges if edge.plan is not None]
             parts = path.edges[-1].channel_parts
             if not plans and parts == 1:
                 continue
             try:
-                found.append(self.evaluate(tuple(p for p, _ in plans), tuple(mode for _, mode in plans), parts))
+                item = self.evaluate(tuple(p for p, _ in plans), tuple(mode for _, mode in plans), parts)
             except NotDivisibleError:
                 continue
+            if item.program.on_demand or not self.free:
+                found.append(item)
         return frontier(found)
 
     def _paths(self) -> list[_Path]:
@@ -195,7 +204,7 @@ class Search:
 
     def _edges(self, start: int, end: int) -> Iterator[_Edge]:
         """All ways from split point `start` to `end`; 0 is the network's input, the last one its end."""
-        if end == start + 1:
+        if end == start + 1 and not (start == 0 and self.free):
             yield from self._layers(start, end)
         if end > len(self.points):
             return
@@ -205,7 +214,7 @@ class Search:
             return
         last, after = self.points[end - 1].name, self.points[start - 1].name if start else None
         _, height, width, _ = self.program.output_value(self.points[end - 1]).shape
-        for grid in _grids(height, width):
+        for grid in grids(height, width):
             for mode, carrying in self.carrying.items():
                 if mode == "recompute" and (grid[1] == 1 or grid[0] > 12):
                     continue
@@ -245,7 +254,8 @@ class Search:
         return _Edge(max(candidate.live[first:stop], default=0), cycles, channel_parts=candidate.channel_parts)
 
 
-def _grids(height: int, width: int) -> Iterator[tuple[int, int]]:
+def grids(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Grids worth trying for a map of this size."""
     rows = sorted({-(-height // cell) for cell in _CELL_HEIGHTS if cell <= height})
     for columns in _COLUMNS:
         for row in rows:

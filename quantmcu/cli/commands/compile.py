@@ -9,7 +9,7 @@ import click
 
 import quantmcu
 from quantmcu.cli.command import command, progress
-from quantmcu.cli.options import MODEL, PREPROCESS, TOOLCHAIN, Bytes
+from quantmcu.cli.options import MODEL, PREPROCESS, TOOLCHAIN, Bytes, patch_options
 from quantmcu.cli.output import Output
 from quantmcu.errors import UsageError
 from quantmcu.report.tables import next_steps, summary
@@ -22,7 +22,7 @@ from quantmcu.report.tables import next_steps, summary
 @click.option("--calib-limit", type=click.IntRange(min=1), default=200, show_default=True, help="Read at most so many.")
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Default: MODEL-BOARD in this folder.")
 @PREPROCESS
-@click.option("--ram", type=Bytes(), help="RAM budget in place of the board's, e.g. 128k.")
+@patch_options
 @click.option("--flash-size", type=Bytes(), help="Flash budget in place of the board's, e.g. 1M.")
 @click.option("--no-build", is_flag=True, help="Stop after the C project is written; it may exceed the board.")
 @TOOLCHAIN
