@@ -1,0 +1,252 @@
+"""Chooses how the network runs: layer by layer, or with which patch stages; and where everything lies in memory.
+
+The choice is made among exactly evaluated candidates (quantmcu/patch/search.py), and only those count whose buffers were really placed
+in the board's memory regions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from quantmcu.codegen.kernel import Core
+from quantmcu.errors import QuantMCUError, UsageError
+from quantmcu.memory.budget import FIRMWARE_DATA_BYTES, Budget, budget_of, ram_error
+from quantmcu.memory.planner import ArenaRegion, DoesNotFitError, MemoryPlan, plan_memory
+from quantmcu.patch.receptive_field import NotDivisibleError
+from quantmcu.patch.request import PatchRequest, find_step
+from quantmcu.patch.search import HALO_MODES, Candidate, Search, carried_values, frontier, grids
+from quantmcu.patch.stage import StagePlan
+from quantmcu.program import steps
+from quantmcu.program.program import Program
+from quantmcu.targets import Board
+
+Advance = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedNetwork:
+    """How the network runs.
+
+    Attributes:
+        candidate: the program with its patch stages, its kernels and its memory timeline.
+        memory: where everything lies.
+        layers: the same network layer by layer.
+        candidates: everything that was considered, the fastest first.
+        notes: what was chosen, and why.
+        overflow: why it does not fit, where that was allowed.
+    """
+
+    candidate: Candidate
+    memory: MemoryPlan
+    layers: Candidate
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...]
+    overflow: QuantMCUError | None = None
+
+    @property
+    def mac_factor(self) -> float:
+        """Multiply-accumulates, relative to those without patches."""
+        return self.candidate.macs / self.layers.macs if self.layers.macs else 1.0
+
+
+@dataclass(eq=False)
+class _Choice:
+    """Tries candidates in order until one can be placed.
+
+    Attributes:
+        rejected: those that can't, and why.
+    """
+
+    budget: Budget
+    rejected: list[tuple[Candidate, DoesNotFitError]] = field(default_factory=list)
+
+    def first_that_fits(self, candidates: Sequence[Candidate]) -> tuple[Candidate, MemoryPlan] | None:
+        """The first candidate whose buffers can be placed."""
+        for candidate in candidates:
+            try:
+                return candidate, place(candidate, self.budget.regions)
+            except DoesNotFitError as problem:
+                self.rejected.append((candidate, problem))
+        return None
+
+
+def place(candidate: Candidate, regions: Sequence[ArenaRegion]) -> MemoryPlan:
+    """Places the buffers of a candidate.
+
+    Raises:
+        DoesNotFitError: they don't fit.
+    """
+    capacity = sum(region.capacity for region in regions)
+    if candidate.arena_bytes > capacity:
+        raise DoesNotFitError(candidate.live, capacity)  # without trying: no placement needs less than what lives at once
+    return plan_memory(candidate.buffers, len(candidate.timeline.slots), regions)
+
+
+def choose_plan(
+    program: Program,
+    board: Board,
+    budget: Budget,
+    request: PatchRequest,
+    *,
+    advance: Advance | None = None,
+    may_overflow: bool = False,
+) -> PlannedNetwork:
+    """The plan that the request asks for: the fastest that fits, the smallest, or a forced one.
+
+    Args:
+        program: without patch stages.
+        board: to run on.
+        budget: RAM that may be used.
+        request: what the user wants.
+        advance: told how far the search is.
+        may_overflow: return the smallest plan where none fits.
+
+    Raises:
+        QuantMCUError: none fits; says the smallest RAM that would do and what sets it. Or the forced stage is impossible.
+        UsageError: an unknown node, or a grid finer than the map.
+    """
+    search = _search(program, board, request, advance)
+    choice = _Choice(budget)
+    quick = request.objective == "speed" and not request.is_forced and not request.input_on_demand
+    candidates: list[Candidate] = [search.layers]
+    found = choice.first_that_fits(candidates) if quick or request.patch == "off" else None
+    if found is None and request.patch != "off":
+        choice.rejected.clear()
+        candidates = _forced(search, request) if request.is_forced else search.run()
+        if not candidates:
+            raise _no_stage(program)
+        found = choice.first_that_fits(candidates[::-1] if request.objective == "ram" else candidates)
+    if found is not None:
+        chosen, memory = found
+        notes = tuple(_notes(chosen, search.layers, choice, budget))
+        return PlannedNetwork(chosen, memory, search.layers, tuple(candidates), notes)
+    error = _error(choice, budget, board, patched=request.patch != "off")
+    if not may_overflow:
+        raise error
+    smallest = min(candidates, key=lambda candidate: candidate.arena_bytes)
+    endless = ArenaRegion(budget.regions[-1].name if budget.regions else "ram", 2**31)
+    return PlannedNetwork(smallest, place(smallest, [endless]), search.layers, tuple(candidates), (), error)
+
+
+def plan_frontier(
+    program: Program, board: Board, budget: Budget, request: PatchRequest, advance: Advance | None = None
+) -> tuple[list[Candidate], int | None]:
+    """Everything from the fastest to the smallest plan, and the index of the one that `compile` would take (None: none fits)."""
+    search = _search(program, board, request, advance)
+    candidates = _forced(search, request) if request.is_forced else search.run()
+    if request.patch == "off":
+        candidates = [search.layers]
+    if not candidates:
+        raise _no_stage(program)
+    ordered = candidates[::-1] if request.objective == "ram" else candidates
+    found = _Choice(budget).first_that_fits(ordered)
+    return candidates, None if found is None else candidates.index(found[0])
+
+
+def _search(program: Program, board: Board, request: PatchRequest, advance: Advance | None) -> Search:
+    core = Core(board.core, board.has_dsp, board.fpu is not None)
+    modes = HALO_MODES if request.halo is None else (request.halo,)
+    return Search(program, core, advance, halo_modes=modes, input_on_demand=request.input_on_demand)
+
+
+def _forced(search: Search, request: PatchRequest) -> list[Candidate]:
+    """The candidates with one stage whose grid, end or both are given; the fastest first."""
+    program = search.program
+    ends = [find_step(program, request.split_at)] if request.split_at is not None else search.points
+    found: list[Candidate] = []
+    problems: list[str] = []
+    for end in ends:
+        for grid in _grids_to_try(program, end, request):
+            for mode in search.carrying:
+                try:
+                    found.append(search.evaluate((StagePlan(end.name, grid, carried_values(program, mode)),), (mode,)))
+                except NotDivisibleError as problem:
+                    problems.append(str(problem))
+    if request.input_on_demand:
+        found = [candidate for candidate in found if candidate.program.on_demand]
+    if not found and request.split_at is not None:
+        raise QuantMCUError(
+            "no patch stage can end here",
+            request.split_at,
+            problems[0] if problems else "the input is needed whole elsewhere",
+            "`quantmcu plan` shows the stages that are possible",
+        )
+    return sorted(found, key=lambda c: (c.cycles, c.arena_bytes)) if request.grid and request.split_at else frontier(found)
+
+
+def _grids_to_try(program: Program, end: steps.Step, request: PatchRequest) -> Iterator[tuple[int, int]]:
+    shape = program.output_value(end).shape
+    if len(shape) != 4:
+        if request.split_at is None:
+            return
+        raise UsageError(f"the output of {request.split_at} is no map", "--split-at", f"its shape is {shape}")
+    _, height, width, _ = shape
+    if request.grid is None:
+        yield from grids(height, width)
+    elif request.grid[0] <= height and request.grid[1] <= width:
+        yield request.grid
+    elif request.split_at is not None:
+        raise UsageError(
+            f"a grid of {request.patch} is finer than the map",
+            request.split_at,
+            f"its output has {height} rows and {width} columns",
+            f"at most --patch {height}x{width}, or split earlier",
+        )
+
+
+def _no_stage(program: Program) -> QuantMCUError:
+    first = program.steps[0].layer or program.steps[0].name if program.steps else ""
+    return QuantMCUError(
+        "the network can't run in patches",
+        first,
+        "no map early in it is all that the later layers need, or its first layers need whole maps",
+        "compile it with --patch auto and without --input-on-demand",
+    )
+
+
+def describe_stage(plan: StagePlan, mode: str) -> str:
+    """For people: `3x1 patches up to conv_9 (cache)`."""
+    start = f" from behind {plan.after}" if plan.after else ""
+    return f"{plan.grid[0]}x{plan.grid[1]} patches{start} up to {plan.last} ({mode})"
+
+
+def _notes(chosen: Candidate, layers: Candidate, choice: _Choice, budget: Budget) -> Iterator[str]:
+    """What was chosen, rejected, and why."""
+    if not chosen.stages:
+        return
+    if layers.arena_bytes > budget.arena_bytes:
+        over = layers.arena_bytes - budget.arena_bytes
+        yield f"layer by layer the feature maps need {layers.arena_bytes:,} bytes of RAM, {over:,} too many"
+    stages = zip(chosen.stages, chosen.halo_modes, strict=True)
+    yield (
+        f"runs in patches: {'; '.join(describe_stage(plan, mode) for plan, mode in stages)}: {chosen.arena_bytes:,} bytes, "
+        f"{chosen.macs / max(1, layers.macs):.3f} x the MACs and {chosen.cycles / max(1.0, layers.cycles):.3f} x the "
+        "predicted cycles of running layer by layer"
+    )
+    if choice.rejected:
+        smallest = min(candidate.arena_bytes for candidate, _ in choice.rejected)
+        yield f"rejected {len(choice.rejected)} faster plans that need at least {smallest:,} bytes at once"
+
+
+def _error(choice: _Choice, budget: Budget, board: Board, *, patched: bool) -> QuantMCUError:
+    """None fits: names the smallest RAM that works, and the arrays that set it."""
+    smallest, problem = min(choice.rejected, key=lambda entry: entry[0].arena_bytes)
+    error = ram_error(smallest.timeline, smallest.buffers, problem, budget, board)
+    if not patched:
+        return QuantMCUError(error.what, error.where, error.why, f"run it in patches (--patch auto); or {error.hint}")
+    slot = smallest.peak_slot
+    live = [b for b in smallest.buffers if b.first <= slot <= b.last]
+    largest = max(live, key=lambda b: b.nbytes)
+    needed = smallest.arena_bytes + board.stack_bytes + FIRMWARE_DATA_BYTES
+    what = largest.values[-1] if largest.values else "working memory"
+    return QuantMCUError(
+        f"no plan fits: the smallest needs {smallest.arena_bytes:,} bytes of RAM for feature maps, {board.id} has "
+        f"{budget.arena_bytes:,}",
+        error.where,
+        f"{what} ({largest.nbytes:,} bytes) sets it; {error.why}",
+        f"the smallest RAM that works is {needed:,} bytes (stack and variables included); {error.hint}",
+    )
+
+
+__all__ = ["PatchRequest", "PlannedNetwork", "budget_of", "choose_plan", "describe_stage", "place", "plan_frontier"]
