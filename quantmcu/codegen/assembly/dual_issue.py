@@ -1,13 +1,13 @@
 """Order of instructions for Cortex-M7: one SMLAD each cycle, and one other instruction beside it.
 
 A product can use a loaded word two cycles after the load and an extended one a cycle after the extension
-(`quantmcu/emulator/timing/cortex_m7.py`). So every other instruction has a latest cycle; from last to first
-each takes the latest cycle that has room. Extensions run in the first issue slot only, before the product of their cycle;
-loads come after it, so that they can take over a register that the product was the last to read.
+(`quantmcu/emulator/timing/cortex_m7.py`). So every other instruction has a latest cycle; from last to first each takes
+the latest cycle that has room. Extensions run in the first issue slot only, before the product of their cycle; loads
+come after it, so that they can take over a register that the product was the last to read.
 
-With 2 channels x 4 pixels and the half-extension a group of four inputs takes 17 cycles, not 16: the four registers that
-are left for operands all change hands between its first and second half, and two extensions and a load do not fit
-beside the two products between them.
+With 2 channels x 4 pixels and the half-extension a group of four inputs takes 17 cycles, not 16: the four registers
+that are left for operands all change hands between its first and second half, and two extensions and a load do not
+fit beside the two products between them.
 """
 
 from __future__ import annotations
