@@ -83,9 +83,6 @@ def validate_result(
     if reference_limit < 1:
         raise UsageError("at least one sample must be compared with the reference", "--reference-limit")
     program = load_program(result.folder / "program.npz")
-    if program.sha256 != result.program_sha256:
-        what = "program.npz is of another network than result.json"
-        raise UsageError(what, str(result.folder), hint="compile the model again")
     graph = load_onnx(onnx.load(str(result.folder / "float.onnx")))
     classifier = is_classifier(graph)
     dataset = _dataset(result, graph, data, preprocess, limit)

@@ -158,7 +158,7 @@ def test_result_json_is_readable_by_others(compiled: Result) -> None:
 
 def test_another_networks_program_is_refused(compiled: Result) -> None:
     compiled.data["model"]["program_sha256"] = "0" * 64
-    with pytest.raises(UsageError, match=r"program\.npz is of another network"):
+    with pytest.raises(UsageError, match="src/model/ is of another network"):
         quantmcu.validate(compiled, data="random")
     with pytest.raises(QuantMCUError, match="runs another model"):
         quantmcu.measure(compiled)
