@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from quantmcu.build.failures import build_failure, upload_failure
 from quantmcu.build.pio import platformio_environment, run_platformio
+from quantmcu.build.placement import hot_functions
+from quantmcu.build.project import place_hot_code
 from quantmcu.build.toolchain import Toolchain, require_compiler
 from quantmcu.build.uploader import require_uploader
 from quantmcu.errors import ToolError, UsageError
@@ -28,7 +31,7 @@ class BuildResult:
         elf, bin: in the project's folder.
         compiler: name and version, e.g. `zig 0.17.1`.
         flags: of the compiler, without those that hold paths.
-        seconds: of `pio run`.
+        seconds: of `pio run`, of both where kernels were moved.
     """
 
     elf: Path
@@ -38,7 +41,14 @@ class BuildResult:
     seconds: float
 
 
-def build_project(out: Path, board: Board, *, toolchain: str = "auto", progress: Progress | None = None) -> BuildResult:
+def build_project(
+    out: Path,
+    board: Board,
+    *,
+    toolchain: str = "auto",
+    progress: Progress | None = None,
+    heat: Mapping[str, float] | None = None,
+) -> BuildResult:
     """Runs `pio run` in the project `out` and copies firmware.elf and firmware.bin beside platformio.ini.
 
     Args:
@@ -46,6 +56,8 @@ def build_project(out: Path, board: Board, *, toolchain: str = "auto", progress:
         board: the board it was written for.
         toolchain: `auto`, `gcc`, `zig`, `registry` (PlatformIO's GCC), or the path of a compiler or its folder.
         progress: told of each compiled file.
+        heat: predicted cycles by kernel source file: the hottest kernels are moved to the board's code memory, and the
+            firmware is linked a second time.
 
     Raises:
         UsageError: the toolchain that was asked for is not there.
@@ -66,19 +78,26 @@ def build_project(out: Path, board: Board, *, toolchain: str = "auto", progress:
             compiled += 1
             progress.advance(compiled, sources)
 
+    def build() -> Path:
+        run = run_platformio(
+            out,
+            ["-e", board.id],
+            environment=platformio_environment({_VARIABLE: compiler.path if compiler else "registry"}),
+            log_name=out.name.strip("."),
+            on_line=count,
+        )
+        if run.status != 0:
+            raise build_failure(run, board)
+        return out / ".pio" / "build" / board.id
+
     _remove_work(out)
     start = time.perf_counter()
-    run = run_platformio(
-        out,
-        ["-e", board.id],
-        environment=platformio_environment({_VARIABLE: compiler.path if compiler else "registry"}),
-        log_name=out.name.strip("."),
-        on_line=count,
-    )
+    built = build()
+    hot = hot_functions(built / _FIRMWARE[0], board, heat) if heat else ()
+    if hot:
+        place_hot_code(out, board, hot)
+        built = build()
     seconds = time.perf_counter() - start
-    if run.status != 0:
-        raise build_failure(run, board)
-    built = out / ".pio" / "build" / board.id
     elf, binary = (_copy(built / name, out / name) for name in _FIRMWARE)
     facts = json.loads((built / "compiler.json").read_text(encoding="utf-8"))
     _remove_work(out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from quantmcu.codegen.templates import environment
@@ -64,8 +64,13 @@ def board_config(board: Board) -> str:
     return environment().get_template("board_config.h.j2").render(board=board, defines=list(_defines(board)))
 
 
-def linker_script(board: Board) -> str:
-    """The linker script, for GNU ld and lld."""
+def place_hot_code(out: Path, board: Board, hot: Sequence[str]) -> None:
+    """Rewrites the linker script of the project `out` so that the functions `hot` run from the code memory."""
+    _write(out / "src" / "port" / "linker.ld", linker_script(board, hot))
+
+
+def linker_script(board: Board, hot: Sequence[str] = ()) -> str:
+    """The linker script, for GNU ld and lld; `hot` names the functions that run from the code memory."""
     code, stack, data = (next(iter(board.regions_for(role)), None) for role in ("code", "stack", "data"))
     assert stack is not None
     assert data is not None
@@ -76,6 +81,7 @@ def linker_script(board: Board) -> str:
             board=board,
             flash=board.flash.name,
             code=code,
+            hot=hot,
             stack=stack.name,
             data=data.name,
             arenas=board.regions_for("arena"),

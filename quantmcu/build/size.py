@@ -88,7 +88,7 @@ def _measure(file: Any, board: Board) -> FirmwareSize:
     regions[board.flash.name] = max(stored, default=board.flash.origin) - board.flash.origin
     code = sum(by_name.get(name, 0) for name in _CODE_SECTIONS)
     overhead = sum(by_name.get(name, 0) for name in (".vectors", ".start_tables", ".ARM.extab", ".ARM.exidx"))
-    network = _network_code(file, sections)
+    network = _network_code(file)
     return FirmwareSize(
         regions=regions,
         network_code=network,
@@ -102,24 +102,27 @@ def _measure(file: Any, board: Board) -> FirmwareSize:
     )
 
 
-def _network_code(file: Any, sections: list[Any]) -> int:
-    """Bytes of code whose source is below `src/model/`, by the debug information's address ranges."""
+def _network_code(file: Any) -> int:
+    """Bytes of code whose source is below `src/model/`."""
+    return sum(end - start for source, start, end in code_ranges(file) if source.startswith(_NETWORK_SOURCES))
+
+
+def code_ranges(file: Any) -> Iterator[tuple[str, int, int]]:
+    """Source file, first and end address of each function of an ELF file, by its debug information."""
     if not file.has_dwarf_info():
-        return 0
-    code = [section for section in sections if section.name in _CODE_SECTIONS]
+        return
+    code = [section for section in file.iter_sections() if section.name in _CODE_SECTIONS]
     debug = file.get_dwarf_info()
     ranges = debug.range_lists()
-    total = 0
     for unit in debug.iter_CUs():
         top = unit.get_top_DIE()
         name = top.attributes.get("DW_AT_name")
-        if name is None or not name.value.decode("utf-8", "replace").startswith(_NETWORK_SOURCES):
+        if name is None:
             continue
         for start, end in _addresses(unit, top, ranges):
-            # functions that the linker dropped keep a range at address 0, which lies in no code section
+            # functions that the linker dropped keep a range at address 0, which need not lie in a code section
             if any(s["sh_addr"] <= start and end <= s["sh_addr"] + s["sh_size"] for s in code):
-                total += end - start
-    return total
+                yield name.value.decode("utf-8", "replace"), start, end
 
 
 def _addresses(unit: Any, top: Any, ranges: Any) -> Iterator[tuple[int, int]]:

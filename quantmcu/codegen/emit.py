@@ -6,6 +6,7 @@ lies.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from quantmcu.codegen.kernel import Constant
 from quantmcu.codegen.names import Names
-from quantmcu.codegen.select import AnySelection, StageSelection
+from quantmcu.codegen.select import AnySelection, StageSelection, flat
 from quantmcu.codegen.step_text import StepCode, StepText, load_code, step_code
 from quantmcu.codegen.templates import environment
 from quantmcu.memory.planner import MemoryPlan
@@ -76,10 +77,12 @@ class EmittedModel:
         files: text by path: quantmcu.h, model.c, weights.h, kernels/*. Self-contained C11; of libc only memcpy and
         memset.
         constant_bytes: bytes of weights and tables in flash.
+        heat: predicted cycles of one inference in which each source file of kernels/ takes part, by its name.
     """
 
     files: Mapping[str, str]
     constant_bytes: int
+    heat: Mapping[str, float]
 
 
 def emit_model(
@@ -110,7 +113,8 @@ def emit_model(
     interface = (data_folder("firmware") / "runtime" / "quantmcu.h").read_text()
     stored = sum(constant.data.nbytes for code in codes for _, constant in code.constants)
     stored += sum(program.values[name].nbytes for name in names.constants)
-    return EmittedModel({"quantmcu.h": interface, "model.c": model, "weights.h": weights} | kernels, stored)
+    files = {"quantmcu.h": interface, "model.c": model, "weights.h": weights} | kernels
+    return EmittedModel(files, stored, _heat(selections, codes))
 
 
 def _segments(selections: Sequence[AnySelection], names: Names) -> tuple[list[SegmentText], list[StepCode]]:
@@ -155,6 +159,16 @@ def _kernel_files(codes: Sequence[StepCode], *, patches: bool) -> dict[str, str]
                 files[f"kernels/{name}"] = (folder / name).read_text()
                 waiting.append(files[f"kernels/{name}"])
     return dict(sorted(files.items()))
+
+
+def _heat(selections: Sequence[AnySelection], codes: Sequence[StepCode]) -> dict[str, float]:
+    heat: dict[str, float] = defaultdict(float)
+    computing = [selection for selection in flat(selections) if selection.kernel is not None]
+    for selection, code in zip(computing, codes, strict=True):
+        files = {name for low in code.lowered for name in (*low.sources, *low.generated) if name.endswith(".c")}
+        for name in files:
+            heat[name] += selection.cycles
+    return dict(sorted(heat.items()))
 
 
 def _included(text: str) -> Iterator[str]:
