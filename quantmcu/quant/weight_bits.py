@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from quantmcu.data import Dataset
 from quantmcu.errors import QuantMCUError
 from quantmcu.ir import Graph, ops
-from quantmcu.quant.calibrate import Progress, run_float
+from quantmcu.quant.calibrate import Progress
+from quantmcu.quant.divergence import divergences
 
 LOSS_SAMPLES = 16
 """Samples on which the loss of a layer is measured."""
@@ -56,22 +56,25 @@ def measure_options(
         dataset: calibration data.
         layers: names of the operators.
     """
-    dataset = dataset.take(limit)
-    wanted = _outputs(graph, dataset)
-    signal = max(float(np.sum(wanted**2)), np.finfo(np.float64).tiny)
+    by_bits = {bits: {op.name: op for op in candidate.ops} for bits, candidate in quantized.items()}
+    pairs = [(name, bits) for bits in quantized for name in layers]
+    variants = (_with_layer(graph, by_bits[bits][name]) for name, bits in pairs)
     options: list[WeightOption] = []
-    for bits, candidate in quantized.items():
-        by_name = {op.name: op for op in candidate.ops}
-        for name in layers:
-            op = by_name[name]
-            if not isinstance(op, ops.Conv2D | ops.Dense):
-                raise ValueError(f"{name} has no weights")
-            changed = graph.with_ops(_with_real_weights(op) if other.name == name else other for other in graph.ops)
-            loss = float(np.sum((_outputs(changed, dataset) - wanted) ** 2)) / signal
-            options.append(WeightOption(name, bits, weight_bytes(op, bits), loss))
-            if progress is not None:
-                progress(len(options), len(quantized) * len(layers))
+    for (name, bits), loss in zip(pairs, divergences(graph, variants, dataset.take(limit)), strict=True):
+        op = by_bits[bits][name]
+        assert isinstance(op, ops.Conv2D | ops.Dense)
+        options.append(WeightOption(name, bits, weight_bytes(op, bits), loss))
+        if progress is not None:
+            progress(len(options), len(pairs))
     return tuple(options)
+
+
+def _with_layer(graph: Graph, op: ops.Op) -> Graph:
+    """The float graph with the weights of the quantized `op` as the real numbers that they stand for."""
+    if not isinstance(op, ops.Conv2D | ops.Dense):
+        raise ValueError(f"{op.name} has no weights")
+    changed = _with_real_weights(op)
+    return graph.with_ops(changed if other.name == op.name else other for other in graph.ops)
 
 
 def _with_real_weights(op: ops.Conv2D | ops.Dense) -> ops.Op:
@@ -81,12 +84,6 @@ def _with_real_weights(op: ops.Conv2D | ops.Dense) -> ops.Op:
     scales = op.quantized.scales.reshape(-1, *[1] * (op.weight.ndim - 1))
     weight, bias = op.quantized.codes * scales, op.quantized.bias
     return replace(op, weight=weight.astype(np.float32), bias=bias.astype(np.float32))
-
-
-def _outputs(graph: Graph, dataset: Dataset) -> NDArray[np.float64]:
-    names = [name for name in graph.outputs if not graph.tensor(name).is_index]
-    samples = [np.concatenate([v[name].ravel() for name in names]) for v in run_float(graph, dataset, names)]
-    return np.stack(samples).astype(np.float64)
 
 
 def choose_weight_bits(options: Sequence[WeightOption], budget: int) -> dict[str, int]:

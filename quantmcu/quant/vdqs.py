@@ -1,0 +1,226 @@
+"""VDQS: the bits of each feature map by a score of information and cost, under a memory limit (arXiv 2401.13714).
+
+    S(i, b) = -lambda * Omega(i, b) + (1 - lambda) * Phi(i, b)
+
+Phi is the cost saved by b bits, over the largest cost of any map at 8 bits. Omega is the loss of information: as the
+paper has it, (H(i, 8) - H(i, b)) / H(i, 8) with the entropy H of the codes ("entropy"); or the noise that b bits add to
+the map ("sqnr") or to the network's outputs ("measured"), over the largest that any map adds at 4 bits. The paper is
+public in outline only: definitions where it is silent are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from quantmcu.quant.map_costs import FeatureMap, MapOption
+
+Information = Literal["measured", "sqnr", "entropy"]
+"""What Omega is made of."""
+
+Assignment = Mapping[str, int]
+"""Bits by the name of a feature map (its first tensor)."""
+
+DEFAULT_LAMBDA = 0.6
+
+
+class MemoryModel(Protocol):
+    """Bytes that live at each moment of an inference."""
+
+    def live_bytes(self, bits: Assignment) -> Sequence[int]:
+        """By moment."""
+
+    def live_maps(self, moment: int) -> frozenset[str]:
+        """Names of the feature maps that live then."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Result of a search.
+
+    Attributes:
+        bits: of every feature map.
+        cost: sum over the feature maps.
+        peak_bytes: largest of the live bytes; 0 without memory model.
+        fits, reaches: whether memory limit and cost target are kept.
+        scores: S(i, b) for every feature map and candidate.
+    """
+
+    bits: dict[str, int]
+    cost: float
+    peak_bytes: int
+    fits: bool
+    reaches: bool
+    scores: Mapping[tuple[str, int], float]
+
+
+def scores_of(
+    maps: Sequence[FeatureMap],
+    lam: float = DEFAULT_LAMBDA,
+    information: Information = "entropy",
+    measured: Mapping[tuple[str, int], float] | None = None,
+) -> dict[tuple[str, int], float]:
+    """S(i, b) by name and bits.
+
+    `measured`: by name and bits, how far the outputs move when that map alone is quantized (`map_divergences`).
+    """
+    losses = {(m.name, o.bits): _loss(m, o, information, measured or {}) for m in maps for o in m.options}
+    if information != "entropy":
+        largest = max((loss for (_, bits), loss in losses.items() if bits == 4), default=0.0) or 1.0
+        losses = {key: loss / largest for key, loss in losses.items()}
+    largest_cost = max((m.options[0].cost for m in maps), default=0.0) or 1.0
+    return {
+        (m.name, o.bits): -lam * losses[m.name, o.bits] + (1 - lam) * (m.options[0].cost - o.cost) / largest_cost
+        for m in maps
+        for o in m.options
+    }
+
+
+def _loss(
+    feature_map: FeatureMap, option: MapOption, information: Information, measured: Mapping[tuple[str, int], float]
+) -> float:
+    """Omega, not normalised yet where it is a noise."""
+    best = feature_map.options[0]
+    if information == "measured":
+        return measured.get((feature_map.name, option.bits), 0.0)
+    if information == "sqnr":
+        return option.noise - best.noise
+    return (best.entropy - option.entropy) / best.entropy if best.entropy else 0.0
+
+
+def search_bits(
+    maps: Sequence[FeatureMap],
+    scores: Mapping[tuple[str, int], float],
+    *,
+    cost_target: float | None = None,
+    memory: MemoryModel | None = None,
+    memory_limit: int | None = None,
+) -> Found:
+    """The iterative search.
+
+    1. Each map takes the bits of its best score. 2. While the live bytes of a moment exceed the limit, of the maps that
+    live at the worst moment the one is lowered whose score falls least. 3. While the cost exceeds the target, the map
+    is lowered that loses the least score for each unit of cost saved. 4. Maps whose score gains by it are raised again
+    where limit and target allow. Ties go to the earlier map.
+    """
+    state = _State(maps, scores, cost_target, memory, memory_limit)
+    state.reduce_memory()
+    state.reduce_cost()
+    state.raise_again()
+    return state.found()
+
+
+class _State:
+    def __init__(
+        self,
+        maps: Sequence[FeatureMap],
+        scores: Mapping[tuple[str, int], float],
+        target: float | None,
+        memory: MemoryModel | None,
+        limit: int | None,
+    ) -> None:
+        self.maps, self.scores, self.target, self.memory, self.limit = maps, scores, target, memory, limit
+        self.bits = {m.name: max(m.options, key=lambda o: scores[m.name, o.bits]).bits for m in maps}
+
+    def cost(self, bits: Assignment) -> float:
+        return sum(m.option(bits[m.name]).cost for m in self.maps)
+
+    def reaches(self, bits: Assignment) -> bool:
+        return self.target is None or self.cost(bits) <= self.target
+
+    def excess(self, bits: Assignment) -> tuple[int, int]:
+        """Bytes beyond the limit at the worst moment, and that moment."""
+        if self.memory is None or self.limit is None:
+            return 0, 0
+        live = self.memory.live_bytes(bits)
+        worst = int(np.argmax(live))
+        return max(0, live[worst] - self.limit), worst
+
+    def _moves(self, lower: bool) -> list[tuple[FeatureMap, int]]:
+        """Every map with the next bits below (or above)."""
+        moves = []
+        for m in self.maps:
+            other = [o.bits for o in m.options if (o.bits < self.bits[m.name]) == lower and o.bits != self.bits[m.name]]
+            if other:
+                moves.append((m, max(other) if lower else min(other)))
+        return moves
+
+    def _loss(self, m: FeatureMap, bits: int) -> float:
+        return self.scores[m.name, self.bits[m.name]] - self.scores[m.name, bits]
+
+    def reduce_memory(self) -> None:
+        while True:
+            excess, moment = self.excess(self.bits)
+            if not excess or self.memory is None:
+                return
+            alive = self.memory.live_maps(moment)
+            moves = [(m, bits) for m, bits in self._moves(lower=True) if m.name in alive]
+            if not moves:
+                return
+            m, bits = min(moves, key=lambda move: self._loss(*move))
+            self.bits[m.name] = bits
+
+    def reduce_cost(self) -> None:
+        while not self.reaches(self.bits):
+            moves = []
+            for m, bits in self._moves(lower=True):
+                saved = m.option(self.bits[m.name]).cost - m.option(bits).cost
+                if saved > 0:
+                    moves.append((self._loss(m, bits) / saved, m, bits))
+            if not moves:
+                return
+            _, m, bits = min(moves, key=lambda move: move[0])
+            self.bits[m.name] = bits
+
+    def raise_again(self) -> None:
+        while True:
+            moves = [(self._loss(m, bits), m, bits) for m, bits in self._moves(lower=False)]
+            for loss, m, bits in sorted(moves, key=lambda move: move[0]):
+                changed = {**self.bits, m.name: bits}
+                if loss < 0 and self.reaches(changed) and not self.excess(changed)[0]:
+                    self.bits = changed
+                    break
+            else:
+                return
+
+    def found(self) -> Found:
+        peak = max(self.memory.live_bytes(self.bits), default=0) if self.memory else 0
+        fits = self.excess(self.bits)[0] == 0
+        return Found(self.bits, self.cost(self.bits), peak, fits, self.reaches(self.bits), self.scores)
+
+
+def uniform_bits(maps: Sequence[FeatureMap], bits: int) -> dict[str, int]:
+    """Baseline: every map with the same bits."""
+    return {m.name: bits for m in maps}
+
+
+def ranked_bits(maps: Sequence[FeatureMap], bits: int, cost_target: float) -> dict[str, int]:
+    """Baseline: maps take `bits` in the order of their quantization error, smallest first, until the target is kept."""
+    return _lowered(sorted(maps, key=lambda m: m.option(bits).noise), maps, bits, cost_target)
+
+
+def random_bits(maps: Sequence[FeatureMap], bits: int, cost_target: float, seed: int = 0) -> dict[str, int]:
+    """Baseline: maps take `bits` in random order until the target is kept."""
+    order = np.random.default_rng(seed).permutation(len(maps))
+    return _lowered([maps[index] for index in order], maps, bits, cost_target)
+
+
+def _lowered(order: Sequence[FeatureMap], maps: Sequence[FeatureMap], bits: int, target: float) -> dict[str, int]:
+    chosen = uniform_bits(maps, 8)
+    cost = sum(m.option(8).cost for m in maps)
+    for m in order:
+        saved = m.option(8).cost - m.option(bits).cost
+        if cost <= target or saved <= 0:
+            continue
+        chosen[m.name] = bits
+        cost -= saved
+    return chosen
+
+
+def tensor_bits(maps: Sequence[FeatureMap], bits: Assignment) -> dict[str, int]:
+    """Bits by tensor, for `quantize`."""
+    return {name: bits[m.name] for m in maps for name in m.names}
+
