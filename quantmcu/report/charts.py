@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 WIDTH, HEIGHT = 800, 220
@@ -72,6 +73,56 @@ def _bits(step: dict[str, Any]) -> str:
     inputs = "+".join(str(bits) for bits in step["input_bits"])
     weights = f"·w{step['weight_bits']}" if step["weight_bits"] else ""
     return f"{inputs}{weights}→{step['output_bits']}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A patch stage, drawn as the map that it produces with its patches.
+
+    Attributes:
+        after, last: steps behind which it begins (None: the input) and with which it ends.
+        shape: of the map.
+        halo: what becomes of rows that several patches need, in words.
+        width, height: of the picture.
+        cells: x, y, width and height of each patch.
+    """
+
+    after: str | None
+    last: str
+    shape: list[int]
+    rows: int
+    columns: int
+    halo: str
+    width: float
+    height: float
+    cells: list[tuple[float, float, float, float]]
+
+
+_HALOS = {
+    "recompute": "computed again by each patch",
+    "cache": "rows are kept from patch to patch",
+    "cache-narrow": "rows are kept from patch to patch, except those of widening pointwise convolutions",
+}
+_PICTURE = 200
+
+
+def stages(result: dict[str, Any]) -> list[Stage]:
+    """The patch stages of the plan; empty where the network runs layer by layer."""
+    shapes = {step["name"]: step["shape"] for step in result["steps"]}
+    return [_stage(stage, shapes[stage["split_at"]]) for stage in result["plan"].get("stages", [])]
+
+
+def _stage(stage: dict[str, Any], shape: list[int]) -> Stage:
+    rows, columns = stage["grid"]
+    map_height, map_width = shape[1:3]
+    scale = _PICTURE / max(map_height, map_width)
+    ys = [row * map_height // rows * scale for row in range(rows + 1)]
+    xs = [column * map_width // columns * scale for column in range(columns + 1)]
+    cells = [(x, y, right - x, below - y) for y, below in pairwise(ys) for x, right in pairwise(xs)]
+    halo = _HALOS[stage["halo_mode"]]
+    return Stage(
+        stage["after"], stage["split_at"], shape, rows, columns, halo, map_width * scale, map_height * scale, cells
+    )
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ def render_report(result: dict[str, Any]) -> str:
         result=result,
         verdict=verdict(result),
         layers=charts.layers(result),
+        stages=charts.stages(result),
         timeline=charts.timeline(result["memory"]),
         regions=charts.regions(result["memory"]),
         flash=charts.flash_parts(result),

@@ -56,6 +56,13 @@ def summary(result: dict[str, Any]) -> RenderableType:
         ("RAM", f"{_of(memory_facts['ram_total_bytes'], board['ram_bytes'])}{parts}"),
         ("peak", f"in {memory_facts['peak_step']}"),
     ]
+    plan = result["plan"]
+    facts += [
+        ("patches", f"{stage['grid'][0]}x{stage['grid'][1]} up to {stage['split_at']}, halo: {stage['halo_mode']}")
+        for stage in plan.get("stages", [])
+    ]
+    if plan.get("stages"):
+        facts.append(("", f"{plan['mac_factor']:.3f} x the MACs of running layer by layer"))
     if flash is None:
         facts.append(("weights", f"{_of(memory_facts['weights_bytes'], board['flash_bytes'])}; not built"))
     else:

@@ -15,13 +15,13 @@ class Verdict:
     Attributes:
         good: nothing speaks against using this result.
         summary: first sentence.
-        warnings: what a reader must know before trusting the figures.
+        notes: warnings and decisions of the compilation.
         tiles: label, figure, and a line below it.
     """
 
     good: bool
     summary: str
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     tiles: tuple[tuple[str, str, str], ...]
 
 
@@ -38,11 +38,11 @@ def verdict(result: dict[str, Any]) -> Verdict:
         summary = f"planned for {where}; not built"
     else:
         summary = f"fits {where}"
-    warnings = tuple(result["compile"]["notes"])
+    calibrated = "random inputs" not in result["calibration"]["data"]
     return Verdict(
-        fits and not warnings,
+        fits and calibrated,
         summary,
-        warnings,
+        tuple(result["compile"]["notes"]),
         (_latency(result), _ram(memory, board), _flash(flash, memory, board), _accuracy(result)),
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import quantmcu
-from quantmcu.report import render_report
+from quantmcu.report import charts, render_report
 from quantmcu.report.charts import flattened, timeline
 from quantmcu.report.comparison import compare_results
 from quantmcu.report.text import count, ending, milliseconds, percent, size
@@ -113,3 +113,19 @@ def test_figures_as_people_read_them() -> None:
     assert [milliseconds(x) for x in (0.01234, 1.234, 51.53, 1234.5)] == ["0.0123 ms", "1.23 ms", "51.5 ms", "1234 ms"]
     assert percent(None) == "-"
     assert ending("abcdef", 4) == "…def"
+
+
+def test_patches_are_drawn(small_model: Path, tmp_path: Path) -> None:
+    options = {"patch": "2x2", "build": False}
+    result = quantmcu.compile(small_model, "nucleo-f767", calibration="random", out=tmp_path / "o", **options)
+    (stage,) = charts.stages(result.data)
+    assert (stage.rows, stage.columns) == (2, 2)
+    assert len(stage.cells) == 4
+    assert sum(width * height for _, _, width, height in stage.cells) == pytest.approx(stage.width * stage.height)
+    text = "".join(parsed((result.folder / "report.html").read_text()).itertext())
+    assert "2x2 patches of the" in text
+
+
+def test_no_patches_no_section(complete: Result) -> None:
+    assert charts.stages(complete.data) == []
+    assert "Patches" not in "".join(parsed(render_report(complete.data)).itertext())
