@@ -100,7 +100,7 @@ def _defines(board: Board) -> Iterator[tuple[str, str]]:
     yield "IRQ_COUNT", f"{board.irq_count}u"
     for key, value in board.clock.items():
         if key.endswith("_pin"):
-            yield from _pin(f"CLOCK_{key.removesuffix('_pin').upper()}", value)
+            yield from _pin(f"CLOCK_{key.removesuffix('_pin').upper()}", str(value))
         elif isinstance(value, int):
             yield f"CLOCK_{key.upper()}", f"{value}u"
     yield "CACHES_ICACHE_BYTES", f"{board.caches.icache_bytes}u"

@@ -10,6 +10,7 @@ import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_boots_to_the_greeting(board: Board, build: Build) -> None:
         ("nucleo-f767", "RCC_CR", "no external clock (HSE)"),
         pytest.param("nucleo-f767", "RCC_CFGR", "no switch to the PLL", marks=pytest.mark.slow),
         pytest.param("nucleo-l4r5", "RCC_CR", "the 16 MHz oscillator (HSI16) does not start", marks=pytest.mark.slow),
-        pytest.param("nucleo-h743", "PWR_D3CR", "voltage scale 1 not reached", marks=pytest.mark.slow),
+        pytest.param("nucleo-h743", "PWR_D3CR", "highest core voltage not reached", marks=pytest.mark.slow),
     ],
 )
 def test_clock_that_does_not_start_is_said_on_the_console(
@@ -76,9 +77,11 @@ OVERFLOW = "volatile uint8_t large[5000]; large[0] = 1; (void)large[0];"  # the 
 WRITE_FORBIDDEN = "*(volatile int *)0x60000000 = 1;"
 READ_MISSING = "(void)*(volatile int *)0x10000000;"
 UNDEFINED = '__asm__ volatile("udf 0");'
+NOTHING_THERE = "access to memory that does not exist"
+NO_CODE_THERE = "execution of memory that does not exist"
 FAULTS = [
     pytest.param(WRITE_FORBIDDEN, "MemManage", "access to forbidden memory", 0x60000000, id="forbidden"),
-    pytest.param(READ_MISSING, "BusFault", "access to memory that does not exist", 0x10000000, id="missing"),
+    pytest.param(READ_MISSING, "BusFault", NOTHING_THERE, 0x10000000, id="missing"),
     pytest.param(UNDEFINED, "UsageFault", "undefined instruction", 0, id="undefined"),
 ]
 
@@ -100,6 +103,15 @@ def first_fault(board: Board, folder: Path, extra: str) -> tuple[str, str, int, 
     return match[1], match[2], int(match[4], 16), int(match[5], 16)
 
 
+def marked(quick: str) -> list[Any]:
+    """All boards; only those named in `quick` are in the quick set."""
+    return [
+        pytest.param(b, marks=() if b.id in quick.split() else pytest.mark.slow, id=b.id)
+        for b in list_boards()
+        if b.qemu_machine is None
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("extra", "exception", "reason", "address"), FAULTS)
 def test_fault_is_printed_with_cause_and_address(
@@ -111,14 +123,41 @@ def test_fault_is_printed_with_cause_and_address(
     assert board.flash.contains(found[2]), "pc"
 
 
-@pytest.mark.parametrize("board_id", ["nucleo-f767", pytest.param("nucleo-f411", marks=pytest.mark.slow)])
-def test_stack_overflow_hits_the_guard(board_id: str, tmp_path: Path) -> None:
-    board = load_board(board_id)
+@pytest.mark.parametrize("board", marked("nucleo-f767 nucleo-u575 pico"))
+def test_stack_overflow(board: Board, tmp_path: Path) -> None:
+    """By a guard of the memory protection unit; Armv8-M has a stack limit; Armv6-M has the guard, but no causes."""
     exception, reason, pc, address = first_fault(board, tmp_path, OVERFLOW)
-    (stack,) = board.regions_for("stack")
-    assert (exception, reason) == ("MemManage", "stack overflow")
-    assert stack.origin - 4096 <= address < stack.origin
+    assert reason == "stack overflow"
+    if board.core == "cortex-m33":
+        assert exception == "UsageFault"
+        assert board.flash.contains(pc), "the core stops before the stack pointer moves"
+        return
+    assert exception == ("HardFault" if board.core == "cortex-m0plus" else "MemManage")
     assert pc == 0, "the core had no stack left to keep it on"
+    if board.core != "cortex-m0plus":
+        (stack,) = board.regions_for("stack")
+        assert stack.origin - 4096 <= address < stack.origin
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("board", marked(""))
+@pytest.mark.parametrize(
+    ("extra", "exception", "reason", "address"),
+    [
+        pytest.param("*(volatile int *)0xa0000000 = 1;", "BusFault", NOTHING_THERE, 0xA0000000, id="write"),
+        pytest.param("((void (*)(void))0xa0000001)();", "BusFault", NO_CODE_THERE, 0, id="jump"),
+        pytest.param(UNDEFINED, "UsageFault", "undefined instruction", 0, id="undefined"),
+    ],
+)
+def test_faults_on_every_board(
+    board: Board, extra: str, exception: str, reason: str, address: int, tmp_path: Path
+) -> None:
+    expected = (exception, reason, address)
+    if board.core == "cortex-m0plus":
+        expected = ("HardFault", "this core records no cause", 0)
+    found = first_fault(board, tmp_path, extra)
+    assert (found[0], found[1], found[3]) == expected
+    assert found[2] == 0xA0000000 if "(void (*)" in extra else board.flash.contains(found[2])
 
 
 @pytest.mark.slow

@@ -7,17 +7,24 @@ from pathlib import Path
 import click
 
 import quantmcu
-from quantmcu.cli.command import command
+from quantmcu.board_check import check_board
+from quantmcu.cli.command import command, progress
 from quantmcu.cli.output import Output
+from quantmcu.errors import ProblemListError
 from quantmcu.report.listings import boards_table
-from quantmcu.targets import load_board_file
+from quantmcu.targets import Board
 
 
 @command
-@click.option("--check", metavar="FILE", type=click.Path(path_type=Path), help="Check a manifest of your own.")
+@click.option(
+    "--check",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Check a manifest of your own: link a small network for it, boot it in the emulator.",
+)
 def boards_command(output: Output, check: Path | None) -> None:
     """List the boards that firmware can be compiled for."""
-    boards = quantmcu.boards() if check is None else [load_board_file(check)]
+    boards = quantmcu.boards() if check is None else [_checked(check, output)]
     document = [
         {
             "id": board.id,
@@ -31,3 +38,14 @@ def boards_command(output: Output, check: Path | None) -> None:
     ]
     good = [] if check is None else [f"{check} is a good manifest: `--board {check}`"]
     output.show(document, boards_table(boards), *good)
+
+
+def _checked(path: Path, output: Output) -> Board:
+    """The board of a manifest that stood the test."""
+    with progress(output) as shown:
+        check = check_board(path, progress=shown)
+    if check.problems or check.board is None:
+        raise ProblemListError(
+            "the board manifest is wrong", list(check.problems), "docs/adding-a-board.md: the recipe"
+        )
+    return check.board
