@@ -119,6 +119,8 @@ void qmcu_matmul_split(const qmcu_matmul_job *job, const qmcu_matmul_blocks *blo
  * each. */
 void qmcu_matmul_portable_half(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,
                                const int32_t *pixel_words);
+void qmcu_matmul_portable_plain(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,
+                                const int32_t *pixel_words);
 void qmcu_matmul_portable_wide(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,
                                const int32_t *pixel_words);
 

@@ -13,6 +13,12 @@ static int32_t add_half(int32_t sum, uint32_t x0, uint32_t x1, const uint32_t *w
     return dsp_smlad(dsp_sxtb16(weights[0]), x1, dsp_smlad(weights[0], x0, sum));
 }
 
+static int32_t add_plain(int32_t sum, uint32_t x0, uint32_t x1, const uint32_t *weights, int32_t channels)
+{
+    (void)channels;
+    return dsp_smlad(dsp_sxtb16_ror8(weights[0]), x1, dsp_smlad(dsp_sxtb16(weights[0]), x0, sum));
+}
+
 static int32_t add_wide(int32_t sum, uint32_t x0, uint32_t x1, const uint32_t *weights, int32_t channels)
 {
     return dsp_smlad(weights[channels], x1, dsp_smlad(weights[0], x0, sum));
@@ -54,6 +60,11 @@ static void block_portable(const qmcu_matmul_job *job, int32_t channels, int32_t
 void qmcu_matmul_portable_half(const qmcu_matmul_job *job, int32_t channels, int32_t pixels, const int32_t *pixel_words)
 {
     block_portable(job, channels, pixels, pixel_words, 1, add_half);
+}
+
+void qmcu_matmul_portable_plain(const qmcu_matmul_job *job, int32_t channels, int32_t pixels, const int32_t *pixel_words)
+{
+    block_portable(job, channels, pixels, pixel_words, 1, add_plain);
 }
 
 void qmcu_matmul_portable_wide(const qmcu_matmul_job *job, int32_t channels, int32_t pixels, const int32_t *pixel_words)

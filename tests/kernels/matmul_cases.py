@@ -68,7 +68,7 @@ def make_case(
     """A step and input codes.
 
     Args:
-        largest_weight: weights lie in -largest_weight .. largest_weight.
+        largest_weight: weights lie in -largest_weight .. largest_weight (at most 127).
         extreme: `random`, or `low` and `high` (all input codes 0 or 255, weights of one sign a channel and of full
             size), or `aligned` (input codes 0 or 255 by the sign of the first channel's weight).
         ratio: factor on a ratio of scales that spreads the outputs over the codes.
@@ -85,6 +85,7 @@ def make_case(
     elif extreme == "aligned":
         weight[:] = np.sign(weight + 0.5) * largest_weight
         codes[:] = np.where(weight[0, 0, 0] > 0, 255, 0)
+    weight = np.minimum(weight, 127)
     input_zero_point = int(random.integers(0, 256))
     bias = random.integers(-2000, 2000, shape.outputs) - input_zero_point * weight.sum(axis=(1, 2, 3))
     spread = ratio * 128 / (np.sqrt(depth) * 74 * max(largest_weight, 1) * 0.58)

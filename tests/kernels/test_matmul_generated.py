@@ -67,9 +67,10 @@ def cases(core: Core, random_count: int) -> list[tuple[StepContext, list[Codes]]
     extremes = ("random", "low", "high", "aligned")
     found = []
     for seed, shape in enumerate([*FIXED, *(random_shape(random) for _ in range(random_count))]):
-        ratio = float(random.choice([1.0, 1.0, 0.0001, 4.0, 100.0]))
+        # Weights of -128 do not fit the half-extension; large ratios need a left shift.
+        largest_weight, ratio = [(127, 1.0), (127, 0.0001), (128, 100.0), (127, 100.0), (128, 1.0)][seed % 5]
         limits = [(0, 255), (0, 255), (9, 230)][seed % 3]
-        context, codes = make_case(shape, seed, core, extreme=extremes[seed % 4], ratio=ratio, limits=limits)
+        context, codes = make_case(shape, seed, core, largest_weight, extremes[seed % 4], ratio, limits)
         if KERNEL.unsupported(context) is None:
             found.append((context, [codes]))
     assert len(found) > 0.8 * (len(FIXED) + random_count)
@@ -107,7 +108,7 @@ def test_half_extension_is_used_up_to_its_limit() -> None:
         assert isinstance(context.step, Convolution)
         context.step.bias[:] = 0
         schemes.append(plan_of(context).scheme)
-    assert schemes == [Scheme.HALF, Scheme.WIDE]
+    assert schemes == [Scheme.HALF, Scheme.PLAIN]
 
 
 def test_loops_fit_the_instruction_cache_of_cortex_m4() -> None:

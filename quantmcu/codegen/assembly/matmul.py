@@ -38,6 +38,7 @@ class Scheme(Enum):
     """How weights and pixels are multiplied (firmware/kernels/matmul.h)."""
 
     HALF = "half"  # half-extension: one word for four weights
+    PLAIN = "plain"  # int8 weights, extended in two steps: one word for four weights
     WIDE = "wide"  # int16 weights: two words for four weights
 
 
@@ -88,12 +89,25 @@ class BlockKernel:
     @property
     def weight_words(self) -> int:
         """Words of the weights of one channel and group."""
-        return 1 if self.scheme is Scheme.HALF else 2
+        return 2 if self.scheme is Scheme.WIDE else 1
+
+    @property
+    def loads_weights_twice(self) -> bool:
+        """Whether a plain word of weights can't stay in a register for its second extension."""
+        return self.channels * self.pixels > 6
+
+    @property
+    def operands_of_group(self) -> int:
+        """Loads and extensions of a group of four inputs."""
+        weights = 2 * self.channels
+        if self.scheme is Scheme.PLAIN:
+            weights = (4 if self.loads_weights_twice else 3) * self.channels
+        return 2 * self.pixels + weights
 
     @property
     def code_of_group(self) -> int:
         """Bytes of code of an unrolled group of four inputs."""
-        return 4 * (2 * self.channels * self.pixels + 2 * self.pixels + 2 * self.channels)
+        return 4 * (2 * self.channels * self.pixels + self.operands_of_group)
 
     @property
     def weight_bytes(self) -> int:
@@ -108,14 +122,17 @@ class BlockKernel:
         return max(tile, self.weight_bytes + 16 * self.channels) <= _LARGEST_OFFSET
 
 
+# Cycles a group of four inputs that operands come too late on Cortex-M7, in blocks of two channels (`dual_issue`).
+_LOST_FOR_LACK_OF_REGISTERS = {(Scheme.HALF, 4): 1, (Scheme.PLAIN, 4): 3, (Scheme.PLAIN, 3): 2}
+
+
 @cache
 def cycles_of_group(kernel: BlockKernel) -> float:
     """Cycles of the products of a group of four inputs, loads and extensions included, by the core's rules."""
     products = 2 * kernel.channels * kernel.pixels
     if kernel.dual_issue:
-        operands = 2 * kernel.channels + 2 * kernel.pixels
-        crowded = kernel.scheme is Scheme.HALF and kernel.pixels > 3  # see `order_for_dual_issue`
-        return max(products, (products + operands) / 2) + (1 if crowded else 0)
+        lost = _LOST_FOR_LACK_OF_REGISTERS.get((kernel.scheme, kernel.pixels), 0)
+        return max(products, (products + kernel.operands_of_group) / 2) + lost
     short, long = (
         cycles_of_single_issue(_Generator(replace(kernel, control=Control.UNROLLED, groups=groups, pieces=1)).body())
         for groups in (4, 8)
@@ -181,8 +198,8 @@ class _Generator:
         if not self.kernel.dual_issue:
             return order_for_single_issue(self._products(), self.data)
         lines = order_for_dual_issue(self._products(), self.data)
-        # With a single pixel there are more other instructions than products: pair them with each other too.
-        return interleave_for_dual_issue(lines) if self.kernel.pixels == 1 else lines
+        # With few pixels there are as many other instructions as products: pair them with each other too.
+        return interleave_for_dual_issue(lines) if self.kernel.pixels <= 2 else lines
 
     def _entry(self) -> list[str]:
         """Saves registers and copies the job, with its list of pieces, to the stack."""
@@ -240,8 +257,8 @@ class _Generator:
             for p, pixel_offset in enumerate(k.pixel_offsets):
                 offset = pixel_offset + group * k.group_bytes + half * k.half_bytes
                 block.values[f"x{index}_{half}_{p}"] = Load(_TILE, offset, run)
-            for c in range(k.channels):
-                block.values[f"w{index}_{half}_{c}"] = self._weight(index, half, c)
+        for c in range(k.channels):
+            block.values |= self._weights(index, c)
         for first in range(0, k.channels, 2):
             for half in range(2):
                 # The first pixel last: its sums' registers hold the biases from which the others start.
@@ -253,11 +270,20 @@ class _Generator:
                         addend = self.sums[c][0] if fresh else register
                         block.products.append(Product(register, addend, f"w{index}_{half}_{c}", f"x{index}_{half}_{p}"))
 
-    def _weight(self, index: int, half: int, channel: int) -> Load | Extend:
+    def _weights(self, index: int, channel: int) -> dict[str, Load | Extend]:
+        """The factors of the two words of a group: w<group>_0_<channel> and w<group>_1_<channel>."""
         k = self.kernel
+        first, second = f"w{index}_0_{channel}", f"w{index}_1_{channel}"
+        word = Load(_WEIGHTS, 4 * (index * k.channels + channel))
         if k.scheme is Scheme.HALF:
-            return Extend(f"w{index}_0_{channel}") if half else Load(_WEIGHTS, 4 * (index * k.channels + channel))
-        return Load(_WEIGHTS, 4 * ((2 * index + half) * k.channels + channel))
+            return {first: word, second: Extend(first)}
+        if k.scheme is Scheme.PLAIN:
+            source, again = f"v{index}_0_{channel}", f"v{index}_1_{channel}"
+            if not k.loads_weights_twice:
+                return {source: word, first: Extend(source), second: Extend(source, 8)}
+            return {source: word, first: Extend(source), again: word, second: Extend(again, 8)}
+        words = [Load(_WEIGHTS, 4 * ((2 * index + half) * k.channels + channel)) for half in range(2)]
+        return {first: words[0], second: words[1]}
 
     def _next_part(self) -> list[str]:
         k = self.kernel

@@ -16,9 +16,10 @@ class Load:
 
 @dataclass(frozen=True)
 class Extend:
-    """SXTB16 of another value: its low bytes, sign-extended to two half-words."""
+    """SXTB16 of another value, rotated right: its even bytes, or its odd ones, sign-extended to two half-words."""
 
     source: str
+    rotation: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Products:
             count[product.right] += 1
         return count
 
+    def extended_twice(self) -> bool:
+        """Whether some values have two extensions, so that the first needs a register of its own."""
+        sources = [value.source for value in self.values.values() if isinstance(value, Extend)]
+        return len(set(sources)) < len(sources)
+
     def first_use(self) -> dict[str, int]:
         """Index of the first product that reads each value; values read only by extensions are missing."""
         first: dict[str, int] = {}
@@ -84,9 +90,9 @@ class OperandRegisters:
                 self._loads_left[key] = self._loads_left.get(key, 0) + 1
 
     @property
-    def any_free(self) -> bool:
-        """Whether there is a free register."""
-        return bool(self._free)
+    def free(self) -> int:
+        """Number of free registers."""
+        return len(self._free)
 
     def __contains__(self, value: str) -> bool:
         return value in self._register
@@ -94,7 +100,7 @@ class OperandRegisters:
     def define(self, name: str) -> bool:
         """Emits the load or extension that makes value `name`; False where a register or an address is missing yet."""
         value = self._block.values[name]
-        return self._extend(name, value.source) if isinstance(value, Extend) else self._load(name, value)
+        return self._extend(name, value) if isinstance(value, Extend) else self._load(name, value)
 
     def emit_product(self, product: Product) -> None:
         """Emits a product whose operands are in registers."""
@@ -116,8 +122,9 @@ class OperandRegisters:
             self.lines.append(self._block.addresses[load.base, load.run + 1])
         return True
 
-    def _extend(self, name: str, source: str) -> bool:
+    def _extend(self, name: str, value: Extend) -> bool:
         """In place where it is the source's last use."""
+        source = value.source
         if source not in self._register:
             return False
         register = self._register[source]
@@ -126,5 +133,6 @@ class OperandRegisters:
             return False
         self._uses_left[source] -= 1
         self._register[name] = register if last else self._free.pop(0)
-        self.lines.append(f"sxtb16 {self._register[name]}, {register}")
+        rotated = f", ror #{value.rotation}" if value.rotation else ""
+        self.lines.append(f"sxtb16 {self._register[name]}, {register}{rotated}")
         return True

@@ -9,6 +9,9 @@ from __future__ import annotations
 from quantmcu.codegen.assembly.products import Extend, OperandRegisters, Products
 
 
+_FOR_EXTENSIONS = 2  # registers: one for each channel of a pair
+
+
 def order_for_single_issue(block: Products, registers: list[str]) -> list[str]:
     """Instructions that compute `block` with operands in `registers`.
 
@@ -17,6 +20,7 @@ def order_for_single_issue(block: Products, registers: list[str]) -> list[str]:
     """
     operands = OperandRegisters(block, registers)
     waiting = _loads_by_need(block)
+    kept_free = _FOR_EXTENSIONS if block.extended_twice() else 0
     for product in block.products:
         for name in (product.left, product.right):
             if name in operands:
@@ -24,7 +28,9 @@ def order_for_single_issue(block: Products, registers: list[str]) -> list[str]:
             value = block.values[name]
             source = value.source if isinstance(value, Extend) else name
             if source not in operands:
-                while waiting and operands.any_free and operands.define(waiting[0]):
+                while waiting and (operands.free > kept_free or source not in operands):
+                    if not operands.define(waiting[0]):
+                        break
                     waiting.pop(0)
             if name not in operands and not operands.define(name):
                 raise ValueError(f"too few registers for {name}")

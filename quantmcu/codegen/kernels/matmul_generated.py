@@ -25,6 +25,7 @@ _LEAST_GAIN = 1.02
 _PLANS: WeakKeyDictionary[Step, dict[tuple[object, ...], Plan | str]] = WeakKeyDictionary()
 _STREAMS = {
     Scheme.HALF: "int16 of two weights each (half-extension)",
+    Scheme.PLAIN: "int8 weights",
     Scheme.WIDE: "int16 weights",
 }
 
@@ -159,6 +160,8 @@ def _weights(step: Convolution, plan: Plan) -> NDArray[np.uint32]:
         words = _half_words(groups)
         even, odd = groups[:, :, 0::2].sum(axis=(1, 2)), groups[:, :, 1::2].sum(axis=(1, 2))
         bias, multiplier = 256 * bias + 65280 * odd + 32767 * even, (multiplier << shift) >> 8
+    elif plan.scheme is Scheme.PLAIN:
+        words = np.ascontiguousarray(groups.astype(np.int8)).view(np.uint32)
     else:
         words = _lanes(groups[:, :, (0, 1)] << shift, groups[:, :, (2, 3)] << shift)
         bias <<= shift

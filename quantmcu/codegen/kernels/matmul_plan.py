@@ -111,13 +111,15 @@ def plan_blocks(context: StepContext, channels: int, pixels: int) -> Plan | str:
 
 
 def _scheme(step: Convolution, highest_code: int) -> Scheme | None:
-    """The half-extension where it is exact."""
+    """The half-extension where it is exact, else what takes least flash; int16 weights can contain a left shift."""
     shift = step.requantize.shift
     scaled = step.requantize.multiplier.astype("int64") << shift
     exact = not (scaled % _HALF_FACTOR).any() and int(abs(scaled).max(initial=0)) // _HALF_FACTOR < 2**31
     fits = accumulator_reach(step, highest_code) * _HALF_FACTOR < 2**31
     if fits and exact and int(step.weight.min(initial=0)) >= -127:
         return Scheme.HALF
+    if shift == 0:
+        return Scheme.PLAIN
     largest = int(abs(step.weight.astype("int16")).max(initial=0)) << shift
     return Scheme.WIDE if largest < 2**15 else None
 
