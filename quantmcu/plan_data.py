@@ -13,6 +13,7 @@ from quantmcu.planning import PlannedNetwork
 from quantmcu.program import steps
 from quantmcu.program.macs import program_macs, step_macs
 from quantmcu.program.program import Program
+from quantmcu.program.stages import PatchStage
 
 
 def describe_plan(planned: PlannedNetwork, program: Program) -> dict[str, Any]:
@@ -28,8 +29,19 @@ def describe_plan(planned: PlannedNetwork, program: Program) -> dict[str, Any]:
 
 def describe_candidate(candidate: Candidate, layers: Candidate) -> dict[str, Any]:
     """One way to run the network, against running it layer by layer."""
+    ends = {
+        step.order[-1]: candidate.program.values[step.output].shape
+        for step in candidate.program.steps
+        if isinstance(step, PatchStage)
+    }
     stages = [
-        {"after": plan.after, "split_at": plan.last, "grid": list(plan.grid), "halo_mode": mode}
+        {
+            "after": plan.after,
+            "split_at": plan.last,
+            "grid": list(plan.grid),
+            "halo_mode": mode,
+            "shape": list(ends[plan.last]),
+        }
         for plan, mode in zip(candidate.stages, candidate.halo_modes, strict=True)
     ]
     first = stages[0] if stages else {"split_at": None, "grid": [1, 1], "halo_mode": None}

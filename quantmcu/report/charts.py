@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
+
+from quantmcu.patch.region import divide
 
 WIDTH, HEIGHT = 800, 220
 
@@ -17,6 +18,7 @@ class Layer:
     Attributes:
         bits: of inputs, weights and output.
         narrow: some of them are below 8.
+        bound: cycles that no kernel goes below; None where unknown.
         cycles: measured; predicted by the kernel's cost model where nothing was measured; None where unknown.
         share: of all cycles, 0 to 1.
         macs_share: of all MACs, 0 to 1.
@@ -32,6 +34,7 @@ class Layer:
     macs: int
     cycles: int | None
     cycles_per_mac: float | None
+    bound: int | None
     share: float
     macs_share: float
     bar: float
@@ -59,6 +62,7 @@ def layers(result: dict[str, Any]) -> list[Layer]:
             step["macs"],
             value,
             value / step["macs"] if value and step["macs"] else None,
+            step.get("theoretical_cycles"),
             share,
             macs_share,
             100 * share / longest,
@@ -108,17 +112,19 @@ _PICTURE = 200
 
 def stages(result: dict[str, Any]) -> list[Stage]:
     """The patch stages of the plan; empty where the network runs layer by layer."""
-    shapes = {step["name"]: step["shape"] for step in result["steps"]}
-    return [_stage(stage, shapes[stage["split_at"]]) for stage in result["plan"].get("stages", [])]
+    return [_stage(stage) for stage in result["plan"].get("stages", [])]
 
 
-def _stage(stage: dict[str, Any], shape: list[int]) -> Stage:
+def _stage(stage: dict[str, Any]) -> Stage:
     rows, columns = stage["grid"]
+    shape = stage["shape"]
     map_height, map_width = shape[1:3]
     scale = _PICTURE / max(map_height, map_width)
-    ys = [row * map_height // rows * scale for row in range(rows + 1)]
-    xs = [column * map_width // columns * scale for column in range(columns + 1)]
-    cells = [(x, y, right - x, below - y) for y, below in pairwise(ys) for x, right in pairwise(xs)]
+    cells = [
+        (across.start * scale, down.start * scale, len(across) * scale, len(down) * scale)
+        for down in divide(map_height, rows)
+        for across in divide(map_width, columns)
+    ]
     halo = _HALOS[stage["halo_mode"]]
     return Stage(
         stage["after"], stage["split_at"], shape, rows, columns, halo, map_width * scale, map_height * scale, cells

@@ -68,6 +68,27 @@ def test_emulated_measurements_repeat_exactly(compiled: Result) -> None:
     assert first == second
 
 
+def test_the_distance_from_the_theoretical_bound_is_known_by_layer(compiled: Result) -> None:
+    latency = quantmcu.measure(compiled, runs=2).data["latency"]
+    for layer, step in zip(latency["by_layer"], compiled.data["steps"], strict=True):
+        assert layer["theoretical_cycles"] == step["theoretical_cycles"] >= step["macs"] / 2
+        assert layer["times_bound"] == pytest.approx(layer["cycles"] / layer["theoretical_cycles"], abs=1e-3)
+        assert layer["times_bound"] > 1, "nothing is faster than the bound"
+
+
+def test_the_memory_model_adds_wait_states(compiled: Result) -> None:
+    core = quantmcu.measure(compiled, runs=2).data["latency"]
+    latency = quantmcu.measure(compiled, runs=2, memory_model=True).data["latency"]
+    assert core["first_cycles"] < latency["first_cycles"] < 2 * core["first_cycles"], "caches are cold"
+    assert core["cycles"] <= latency["cycles"] < latency["first_cycles"]
+    assert latency["band_ms"] is None, "the band is that of estimates of the core alone"
+    facts = latency["conditions"]
+    assert facts["memory_effects_modelled"] is True
+    assert "not validated" in facts["note"]
+    with pytest.raises(UsageError, match="only the emulator has a memory model"):
+        quantmcu.measure(compiled, on="device", memory_model=True)
+
+
 def test_validation_with_labels(compiled: Result, photos: Path) -> None:
     outcomes: list[SampleOutcome] = []
     result = quantmcu.validate(compiled, data=photos, reference_limit=3, on_sample=outcomes.append)
@@ -92,10 +113,9 @@ def test_all_places_give_the_same_accuracy(on: str, compiled: Result, photos: Pa
 def test_a_wrong_weight_is_found(compiled: Result) -> None:
     """The generated C is changed behind QuantMCU's back: the first differing byte is named."""
     header = compiled.folder / "src" / "model" / "weights.h"
-    text = header.read_text()
-    start = text.rindex("{\n") + 2
-    words = text[start:]
-    header.write_text(text[:start] + re.sub(r"0x[0-9a-f]{2}", "0x11", words))
+    before, array, after = re.split(r"(scores_node_weights?\[\d+\] = \{.*?\};)", header.read_text(), flags=re.DOTALL)
+    name, numbers = array.split("{")
+    header.write_text(f"{before}{name}{{{re.sub(r'-?0x[0-9a-f]+u|-?[0-9]+', '17', numbers)}{after}")
     with pytest.raises(QuantMCUError) as caught:
         quantmcu.validate(compiled, data="random", limit=5)
     error = caught.value
