@@ -147,6 +147,7 @@ def measure(
     port: str | None = None,
     runs: int = 10,
     profile: bool = True,
+    memory_model: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Times the very firmware.elf and adds `latency` with its conditions to the result.
@@ -157,13 +158,16 @@ def measure(
         port: serial port; None: the board is found by its USB identity.
         runs: how many; the first is kept apart.
         profile: also by step.
+        memory_model: in the emulator, also model wait states and caches of the board.
         progress: told of the stages.
 
     Raises:
         UsageError: nothing is built there.
         ToolError: no board, other firmware, a fault with its cause.
     """
-    return measure_result(_result(folder), on=on, port=port, runs=runs, profile=profile, progress=progress)
+    return measure_result(
+        _result(folder), on=on, port=port, runs=runs, profile=profile, memory_model=memory_model, progress=progress
+    )
 
 
 def validate(

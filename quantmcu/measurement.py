@@ -29,6 +29,7 @@ def measure_result(
     port: str | None = None,
     runs: int = 10,
     profile: bool = True,
+    memory_model: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Times the firmware and adds `latency` and the stack's mark to result.json; draws report.html anew.
@@ -39,17 +40,18 @@ def measure_result(
         port: serial port of the board.
         runs: how many; the first is kept apart, since it finds cold caches.
         profile: also time each step.
+        memory_model: in the emulator, also model wait states and caches of the board.
         progress: told of the stages.
 
     Raises:
-        UsageError: nothing is built, or a wrong argument.
+        UsageError: nothing is built, a wrong argument, or no memory model of the board.
         ToolError: no board, other firmware on it, no cycle counter, or a fault with its cause.
     """
     if runs < 1:
         raise UsageError("the number of runs must be at least 1", "--runs", f"got {runs}")
     progress = progress or SilentProgress()
     progress.stage(f"start the {on}")
-    with open_session(result, on, port) as session:
+    with open_session(result, on, port, memory_model=memory_model) as session:
         inputs = [random_codes(tensor) for tensor in session.identify().inputs]
         progress.stage(f"time {runs} runs")
         times = session.run(runs, inputs)
@@ -64,7 +66,7 @@ def measure_result(
     if times.median <= 0:
         why = f"{times.median:g} cycles for one inference"
         raise ToolError("the cycle counter does not count", runner, why, "measure in the emulator or on another board")
-    result.data["latency"] = _latency(result, times, layers, on, runner, clock_hz)
+    result.data["latency"] = _latency(result, times, layers, on, runner, clock_hz, memory_model)
     result.data["memory"]["stack_used_bytes"] = marks.stack_used if marks.stack_size else None
     result.save()
     write_report(result)
@@ -78,16 +80,17 @@ def random_codes(tensor: TensorInfo) -> Codes:
 
 
 def _latency(
-    result: Result, times: RunTimes, profile: Profile | None, on: str, runner: str, clock_hz: int
+    result: Result, times: RunTimes, profile: Profile | None, on: str, runner: str, clock_hz: int, memory_model: bool
 ) -> dict[str, Any]:
     board = result.board
     estimated = on != "device"
-    band = board.cycle_model.get("band_percent") if estimated else None
+    # the band is that of estimates without memory effects
+    band = board.cycle_model.get("band_percent") if estimated and not memory_model else None
     cycles = round(times.median)
     milliseconds = cycles / clock_hz * 1e3
     return {
         "source": "emulator" if estimated else "device",
-        "conditions": _conditions(result, board, runner, clock_hz, estimated=estimated),
+        "conditions": _conditions(result, board, runner, clock_hz, estimated=estimated, memory_model=memory_model),
         "cycles": cycles,
         "ms": milliseconds,
         # an estimate that is x % off the truth stands for estimate / (1 + x / 100)
@@ -107,16 +110,27 @@ def _by_layer(result: Result, profile: Profile) -> list[dict[str, Any]]:
     rows = []
     for name, times in zip(profile.names, profile.steps, strict=True):
         step = known.get(name, {"kernel": "?", "macs": 0})
-        cycles = round(times.median)
-        per_mac = round(cycles / step["macs"], 4) if step["macs"] else None
+        cycles, bound = round(times.median), step.get("theoretical_cycles")
         rows.append(
-            {"name": name, "kernel": step["kernel"], "macs": step["macs"], "cycles": cycles, "cycles_per_mac": per_mac}
+            {
+                "name": name,
+                "kernel": step["kernel"],
+                "macs": step["macs"],
+                "cycles": cycles,
+                "cycles_per_mac": round(cycles / step["macs"], 4) if step["macs"] else None,
+                "theoretical_cycles": bound,
+                "times_bound": round(cycles / bound, 3) if bound else None,
+            }
         )
     return rows
 
 
-def _conditions(result: Result, board: Board, runner: str, clock_hz: int, *, estimated: bool) -> dict[str, Any]:
+def _conditions(
+    result: Result, board: Board, runner: str, clock_hz: int, *, estimated: bool, memory_model: bool
+) -> dict[str, Any]:
     model = board.cycle_model if estimated else {}
+    if memory_model:
+        model = {"model": f"{model['model']} with memory model", "note": f"memory model: {model['memory']['source']}"}
     return {
         "runner": runner,
         "board": board.name,
@@ -125,7 +139,7 @@ def _conditions(result: Result, board: Board, runner: str, clock_hz: int, *, est
         "icache_bytes": board.caches.icache_bytes,
         "dcache_bytes": board.caches.dcache_bytes,
         "flash_wait_states": board.clock.get("flash_wait_states"),
-        "memory_effects_modelled": not estimated,
+        "memory_effects_modelled": memory_model or not estimated,
         "cycle_model": model.get("model"),
         "band_percent": model.get("band_percent"),
         "note": model.get("note", ""),

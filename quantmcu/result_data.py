@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import quantmcu
 from quantmcu.build import BuildResult
 from quantmcu.build.size import firmware_size
+from quantmcu.codegen.bounds import selection_bound
 from quantmcu.codegen.select import Selection, StageSelection, flat
 from quantmcu.data import Dataset
 from quantmcu.ir.macs import graph_macs, graph_parameters
@@ -152,4 +153,5 @@ def _step(selection: Selection) -> dict[str, Any]:
         "macs": selection.macs,
         "scratch_bytes": selection.scratch_bytes,
         "predicted_cycles": round(selection.cycles),
+        "theoretical_cycles": round(selection_bound(selection)),
     }

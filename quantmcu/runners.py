@@ -44,14 +44,16 @@ def open_runner(result: Result, on: str, port: str | None = None) -> Runner:
     return host
 
 
-def open_session(result: Result, on: str, port: str | None = None) -> DeviceSession:
+def open_session(result: Result, on: str, port: str | None = None, *, memory_model: bool = False) -> DeviceSession:
     """A conversation with the firmware of `result`; refuses a device that runs another model.
+
+    `memory_model` adds the board's wait states and caches to the emulator's cycles.
 
     Raises:
         UsageError, ToolError: as `open_runner`.
     """
     openers: dict[str, Callable[[], DeviceSession]] = {
-        "emulator": lambda: _emulated(result),
+        "emulator": lambda: _emulated(result, memory_model),
         "qemu": lambda: _in_qemu(result),
         "device": lambda: DeviceSession.open_board(result.board, port, result.program_sha256),
     }
@@ -59,6 +61,8 @@ def open_session(result: Result, on: str, port: str | None = None) -> DeviceSess
         raise UsageError(f"{on!r} is no place to run firmware on", "--on", f"known are {', '.join(openers)}")
     if port is not None and on != "device":
         raise UsageError("a port was given, but not to a device", "--port", hint="add --on device")
+    if memory_model and on != "emulator":
+        raise UsageError("only the emulator has a memory model", "--memory-model", f"asked to measure on: {on}")
     session = openers[on]()
     try:
         session.identify()
@@ -68,8 +72,9 @@ def open_session(result: Result, on: str, port: str | None = None) -> DeviceSess
     return session
 
 
-def _emulated(result: Result) -> DeviceSession:
-    transport = EmulatorTransport(Emulator(result.elf, result.board))
+def _emulated(result: Result, memory_model: bool) -> DeviceSession:
+    emulator = Emulator(result.elf, result.board, memory_model="board" if memory_model else None)
+    transport = EmulatorTransport(emulator)
     return DeviceSession(transport, "emulator", result.program_sha256, run_timeout=EMULATED_RUN_SECONDS)
 
 

@@ -90,11 +90,11 @@ def memory(result: dict[str, Any]) -> Table:
 
 
 def layers(result: dict[str, Any]) -> Table:
-    """One row a step: where cycles and MACs go. Bits have a column where not all are 8."""
+    """One row a step: cycles, MACs, distance from the least possible. Bits have a column where not all are 8."""
     rows = charts.layers(result)
     mixed = any(layer.narrow for layer in rows)
     bits, width = (["=Bits"], 16) if mixed else ([], 24)
-    table = plain_table("=Layer", "=Kernel", *bits, ">MACs", ">Cycles", ">/MAC", ">Share")
+    table = plain_table("=Layer", "=Kernel", *bits, ">MACs", ">Cycles", ">/MAC", ">x Bound", ">Share")
     for layer in rows:
         table.add_row(
             Text(ending(layer.name, width)),
@@ -103,6 +103,7 @@ def layers(result: dict[str, Any]) -> Table:
             count(layer.macs) if layer.macs else "",
             f"{layer.cycles:,}" if layer.cycles is not None else "-",
             f"{layer.cycles_per_mac:.2f}" if layer.cycles_per_mac else "",
+            f"{layer.cycles / layer.bound:.2f}" if layer.cycles and layer.bound else "",
             percent(layer.share) if layer.cycles is not None else "",
         )
     return table

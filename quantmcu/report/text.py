@@ -66,7 +66,7 @@ def conditions(result: dict[str, Any]) -> list[str]:
     waits = facts["flash_wait_states"]
     flash = "" if waits is None else f", {waits} flash wait states"
     lines = [f"{facts['board']} ({facts['core']}) at {frequency(facts['clock_hz'])}, {cached}{flash}"]
-    if facts["memory_effects_modelled"]:
+    if latency["source"] == "device":
         lines.append(f"measured on {facts['runner']}")
     else:
         lines.append(f"estimated: the exact firmware.elf on {facts['runner']}, cycle model {facts['cycle_model']}")

@@ -25,9 +25,14 @@ from quantmcu.report.tables import latency_summary, layers
 @PORT
 @click.option("--runs", type=click.IntRange(min=1), default=10, show_default=True, help="How many.")
 @click.option("--profile/--no-profile", default=True, show_default=True, help="Time each step too.")
-def measure_command(output: Output, folder: Path, on: str, port: str | None, runs: int, profile: bool) -> None:
+@click.option("--memory-model", is_flag=True, help="Emulator: model the board's wait states and caches too.")
+def measure_command(
+    output: Output, folder: Path, on: str, port: str | None, runs: int, profile: bool, memory_model: bool
+) -> None:
     """Time the firmware in DIR, in all and by layer."""
     with progress(output) as shown:
-        result = quantmcu.measure(folder, on=on, port=port, runs=runs, profile=profile, progress=shown)
+        result = quantmcu.measure(
+            folder, on=on, port=port, runs=runs, profile=profile, memory_model=memory_model, progress=shown
+        )
     tables = [layers(result.data)] if profile else []
     output.show(result.data, *tables, latency_summary(result.data))
