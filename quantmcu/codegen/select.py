@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from quantmcu.codegen.kernel import Core, Kernel, StepContext, geometry_key
+from quantmcu.codegen.optimize import GENERATED_CODE_LIMIT
 from quantmcu.codegen.registry import Facts, KernelFacts, choose_kernel
+from quantmcu.errors import QuantMCUError
 from quantmcu.memory.timeline import Slot, Timeline
 from quantmcu.program import steps
 from quantmcu.program.macs import step_macs
@@ -139,10 +141,52 @@ def select_kernels(program: Program, core: Core, facts: Facts | None = None) -> 
         QuantMCUError: a step that no kernel computes.
     """
     facts = facts or Facts()
-    return [
+    selected: list[AnySelection] = [
         _select_stage(program, step, core, facts) if isinstance(step, PatchStage) else _select(program, step, core, facts)
         for step in program.steps
     ]
+    return limit_generated_code(selected) if core.optimize == "balanced" else selected
+
+
+def limit_generated_code(selections: Sequence[AnySelection], limit: int = GENERATED_CODE_LIMIT) -> list[AnySelection]:
+    """The selections with less generated code: of those files that fewest cycles are lost without, none is kept.
+
+    Args:
+        selections: with any kernels.
+        limit: estimated bytes of generated code in all.
+    """
+    kept = {selection.step.name: selection for selection in flat(selections)}
+    shared: dict[str, Selection] = {}
+    while sum((code := _generated(kept.values())).values()) > limit:
+        losses = dict.fromkeys(code, 0.0)
+        for name, selection in kept.items():
+            if _code_of(selection) and name not in shared:
+                shared[name] = _without_generated_code(selection)
+            for file in _code_of(selection):
+                losses[file] += shared[name].cycles - selection.cycles
+        dropped = min((losses[file] / code[file], file) for file in code)[1]
+        kept |= {name: shared[name] for name, selection in kept.items() if dropped in _code_of(selection)}
+
+    def limited(item: AnySelection) -> AnySelection:
+        if isinstance(item, StageSelection):
+            return replace(item, selections=tuple(kept[inner.step.name] for inner in item.selections))
+        return kept[item.step.name]
+
+    return [limited(item) for item in selections]
+
+
+def _code_of(selection: Selection) -> Mapping[str, int]:
+    if selection.kernel is None:
+        return {}
+    return selection.facts.flash_of(selection.kernel, selection.context).code
+
+
+def _generated(selections: Iterable[Selection]) -> dict[str, int]:
+    return {file: size for selection in selections for file, size in _code_of(selection).items()}
+
+
+def _without_generated_code(selection: Selection) -> Selection:
+    return replace(selection, kernel=choose_kernel(selection.geometries, selection.facts, may_generate=False))
 
 
 def _select(program: Program, step: Step, core: Core, facts: Facts) -> Selection:
@@ -152,6 +196,13 @@ def _select(program: Program, step: Step, core: Core, facts: Facts) -> Selection
 
 
 def _select_stage(program: Program, stage: PatchStage, core: Core, facts: Facts) -> StageSelection:
+    if stage.narrow_cells:
+        raise QuantMCUError(
+            "patches of two classes can't be generated in C yet",
+            where=stage.name,
+            why="only the reference runs them",
+            hint="compile without VDPC",
+        )
     chosen = []
     for name in stage.order:
         contexts = tuple(_cell_context(program, cell, name, core) for cell in stage.cells)

@@ -34,6 +34,7 @@ _CLASSES: dict[str, type[Any]] = {
         Interval,
         Region,
         stages.Cell,
+        stages.OutlierTest,
         stages.PatchStage,
         *(c for c in vars(steps).values() if isinstance(c, type) and issubclass(c, steps.Step)),
     )

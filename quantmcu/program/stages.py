@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from quantmcu.patch.region import Region
 from quantmcu.program.program import Value
 from quantmcu.program.steps import Step
@@ -48,6 +51,27 @@ class Cell:
         return replace(value, shape=(1, rows, *value.shape[2:]))
 
 
+@dataclass(frozen=True)
+class OutlierTest:
+    """Decides at run time, from the codes of a stage's input, which of its two branches a cell runs.
+
+    Attributes:
+        tensor: the input that is tested, in the cell's region of it.
+        low, high: codes outside of low .. high are outliers.
+        fraction: more than this share of outliers makes a cell one of the outlier class.
+    """
+
+    tensor: str
+    low: int
+    high: int
+    fraction: float = 0.0
+
+    def is_outlier(self, codes: NDArray[np.uint8]) -> bool:
+        """Whether a patch with these codes is of the outlier class."""
+        count = int(((codes < self.low) | (codes > self.high)).sum())
+        return count > self.fraction * codes.size
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PatchStage(Step):
     """Runs `cells` in order.
@@ -60,6 +84,11 @@ class PatchStage(Step):
         order: names of the steps, in the order in which each cell runs them.
         grid: rows and columns of cells.
         carrying: names of the values that carry rows.
+        narrow_cells: what the cells that are not of the outlier class run instead of `cells`; same grid, same steps with
+            the same weights, other integers and bits of local values. Empty where there are no classes. Nothing is
+            carried between cells of two classes, since their scales differ.
+        classes: with narrow cells: the test that decides about a cell at run time, or by cell whether it is of the
+            outlier class.
     """
 
     outputs: tuple[str, ...]
@@ -67,3 +96,5 @@ class PatchStage(Step):
     cells: tuple[Cell, ...]
     grid: tuple[int, int]
     carrying: frozenset[str]
+    narrow_cells: tuple[Cell, ...] = ()
+    classes: OutlierTest | tuple[bool, ...] = ()

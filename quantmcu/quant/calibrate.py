@@ -49,7 +49,7 @@ def calibrate(
             f"percentile {percentile} is out of range", hint="give one above 50 and up to 100, such as 99.99"
         )
     dataset = dataset.take(limit)
-    recorders = {name: _Recorder() for name in observed_tensors(graph)}
+    recorders = {name: TensorRecorder() for name in observed_tensors(graph)}
     for index, activations in enumerate(run_float(graph, dataset, list(recorders))):
         for name, recorder in recorders.items():
             try:
@@ -108,15 +108,15 @@ def in_ir_layout(graph: Graph, name: str, value: NDArray[np.float32]) -> NDArray
     return view
 
 
-class _Recorder:
-    """Gathers the statistics of one tensor."""
+class TensorRecorder:
+    """Gathers the statistics of one tensor; `count`: values seen of each channel."""
 
     def __init__(self) -> None:
         self._histogram = StreamingHistogram()
         self._minimum: NDArray[np.float64] | float = np.inf
         self._maximum: NDArray[np.float64] | float = -np.inf
         self._sum: NDArray[np.float64] | float = 0.0
-        self._count = 0
+        self.count = 0
 
     def add(self, values: NDArray[np.float32]) -> None:
         """Counts one sample's values [..., channels].
@@ -129,8 +129,9 @@ class _Recorder:
         self._minimum = np.minimum(self._minimum, values.min(axis=others))
         self._maximum = np.maximum(self._maximum, values.max(axis=others))
         self._sum = self._sum + values.sum(axis=others, dtype=np.float64)
-        self._count += values.size // (values.shape[-1] if values.ndim else 1)
+        self.count += values.size // (values.shape[-1] if values.ndim else 1)
 
     def statistics(self) -> TensorStatistics:
+        """What was seen so far."""
         minimum, maximum, total = (np.atleast_1d(part) for part in (self._minimum, self._maximum, self._sum))
-        return TensorStatistics(self._histogram, minimum, maximum, total / max(self._count, 1))
+        return TensorStatistics(self._histogram, minimum, maximum, total / max(self.count, 1))

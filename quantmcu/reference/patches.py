@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantmcu.patch.region import Region
-from quantmcu.program.stages import Cell, PatchStage
+from quantmcu.program.stages import Cell, OutlierTest, PatchStage
 from quantmcu.program.steps import Step
 
 Array = NDArray[np.uint8] | NDArray[np.int32]
@@ -22,13 +22,23 @@ def run_stage(
     outputs: dict[str, Array] = {name: np.zeros(shapes[name], np.uint8) for name in stage.outputs}
     kept: dict[str, Array] = {}
     column = -1
-    for cell in stage.cells:
+    for index, cell in enumerate(stage.cells):
+        if stage.narrow_cells and not _is_outlier(stage, index, whole):
+            cell = stage.narrow_cells[index]
         if cell.column != column:
             kept, column = {}, cell.column
         local = _run_cell(stage, cell, whole, kept, run_step)
         for name, region in cell.results.items():
             outputs[name][_index(region)] = _part(local[name], cell.regions[name], region)
     return outputs
+
+
+def _is_outlier(stage: PatchStage, index: int, whole: Mapping[str, Array]) -> bool:
+    """Whether cell `index` is of the outlier class."""
+    if not isinstance(stage.classes, OutlierTest):
+        return stage.classes[index]
+    codes = whole[stage.classes.tensor][_index(stage.cells[index].regions[stage.classes.tensor])]
+    return stage.classes.is_outlier(codes.astype(np.uint8, copy=False))
 
 
 def _run_cell(
