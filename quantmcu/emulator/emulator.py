@@ -216,6 +216,10 @@ class Emulator:
         """`size` bytes of RAM or flash."""
         return bytes(self._engine.mem_read(address, size))
 
+    def write_memory(self, address: int, data: bytes) -> None:
+        """Changes RAM between two slices of a run, such as painting an arena."""
+        self._engine.mem_write(address, data)
+
     def _is_ram(self, address: int) -> bool:
         region = self.board.region_of(address)
         return region is not None and region.kind == "ram"

@@ -174,10 +174,10 @@ class Search:
             split = with_inputs_on_demand(split)
         return Candidate(stages, halo_modes, channel_parts, split, select_kernels(split, self.core, self.facts))
 
-    def run(self) -> list[Candidate]:
-        """The frontier of memory against predicted cycles, the fastest first."""
+    def run(self, most: int = _LARGEST_FRONTIER) -> list[Candidate]:
+        """The frontier of memory against predicted cycles, the fastest first; of about `most` candidates."""
         found = [] if self.free else [self.layers]
-        for path in _thinned(self._paths(), _LARGEST_FRONTIER):
+        for path in _thinned(self._paths(), most):
             plans = [(edge.plan, edge.halo_mode) for edge in path.edges if edge.plan is not None]
             parts = path.edges[-1].channel_parts
             if not plans and parts == 1:
@@ -265,7 +265,7 @@ def grids(height: int, width: int) -> Iterator[tuple[int, int]]:
 
 def _channel_parts(program: Program) -> list[int]:
     channels = widest_channels(program)
-    return [parts for parts in (2, 4, 8, 16) if channels % (4 * parts) == 0]
+    return [parts for parts in (2, 4, 8, 16) if channels and channels % (4 * parts) == 0]
 
 
 def _best(items: Iterable[T]) -> list[T]:
