@@ -50,6 +50,7 @@ typedef struct {
     int32_t low;
     int32_t high;
     int32_t tile_pixels;  /* kernel 1x1: pixels in the tile, a multiple of interleave */
+    int32_t backwards;    /* kernel 1x1: from the last pixels to the first, so that a larger output may run in place */
     int32_t interleave;   /* 1, 3 or 4 */
     int32_t phases;       /* other kernels: copies of a row, or 0: see below */
     int32_t row_words;    /* words of a row, or of one of its copies */
@@ -95,8 +96,8 @@ typedef struct {
 extern const qmcu_matmul_widening qmcu_matmul_plain;
 extern const qmcu_matmul_widening qmcu_matmul_half;
 
-/* Kernel 1x1 without padding, any stride. Input and output may start at the same address when no output pixel lies
- * behind the input pixel that it is computed from. */
+/* Kernel 1x1 without padding, any stride. Input and output may start at the same address when no output pixel lies on
+ * an input pixel that is read later. */
 void qmcu_matmul_drive_pixels(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch,
                               const qmcu_matmul_widening *widening, qmcu_matmul_block block);
 

@@ -79,16 +79,18 @@ void qmcu_matmul_drive_pixels(const qmcu_matmul_params *layer, const uint8_t *in
     piece_list pieces;
     const int32_t step = layer->stride_x * layer->input_channels;
     qmcu_matmul_job job = job_of(layer, pieces);
-    for (int32_t y = 0; y < layer->output_height; y++) {
-        const uint8_t *row = input + y * layer->stride_y * layer->input_width * layer->input_channels;
-        for (int32_t x = 0; x < layer->output_width; x += layer->tile_pixels) {
-            job.pixels = smaller(layer->output_width - x, layer->tile_pixels);
-            widen_pixels(layer, tile, row + x * step, job.pixels, step, widening);
-            *add_pieces(layer, pieces, tile) = NULL;
-            job.output = output + (y * layer->output_width + x) * layer->output_channels;
-            block(&job);
-            clamp(layer, job.output, job.pixels * layer->output_channels);
-        }
+    const int32_t row_chunks = (layer->output_width + layer->tile_pixels - 1) / layer->tile_pixels;
+    const int32_t chunks = layer->output_height * row_chunks;
+    for (int32_t i = 0; i < chunks; i++) {
+        const int32_t chunk = layer->backwards ? chunks - 1 - i : i;
+        const int32_t y = chunk / row_chunks, x = chunk % row_chunks * layer->tile_pixels;
+        const uint8_t *codes = input + y * layer->stride_y * layer->input_width * layer->input_channels + x * step;
+        job.pixels = smaller(layer->output_width - x, layer->tile_pixels);
+        widen_pixels(layer, tile, codes, job.pixels, step, widening);
+        *add_pieces(layer, pieces, tile) = NULL;
+        job.output = output + (y * layer->output_width + x) * layer->output_channels;
+        block(&job);
+        clamp(layer, job.output, job.pixels * layer->output_channels);
     }
 }
 

@@ -30,8 +30,7 @@ def test_equals_the_reference_on_the_host(
         return
     check(context, [codes], run_on_host(KERNEL, context, [codes]))
     for index in KERNEL.in_place_inputs(context):
-        if context.output.nbytes <= context.inputs[0].nbytes:
-            check(context, [codes], run_on_host(KERNEL, context, [codes], in_place=index))
+        check(context, [codes], run_on_host(KERNEL, context, [codes], in_place=index))
 
 
 CASES = [

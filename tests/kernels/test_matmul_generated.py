@@ -39,6 +39,8 @@ FIXED = [
     Shape((5, 5), 42, 9),
     Shape((3, 3), 256, 4),
     Shape((1, 2), 400, 3),
+    Shape((12, 13), 8, 12),
+    Shape((12, 13), 8, 20, strides=(1, 2)),
     Shape((5, 6), 8, 8, strides=(2, 2)),
     Shape((9, 9), 4, 3, (3, 2), dilations=(2, 3), pads=(2, 1, 0, 3)),
     Shape((1, 1), 64, 10),
@@ -78,6 +80,7 @@ def cases(core: Core, random_count: int) -> list[tuple[StepContext, list[Codes]]
     assert {plan.scheme for plan in plans} == set(Scheme)
     assert {plan.whole.control for plan in plans} == set(Control)
     assert {plan.layout.phases > 0 for plan in plans} == {False, True}
+    assert {plan.layout.backwards for plan in plans} == {False, True}
     return found
 
 

@@ -41,7 +41,7 @@ class MatmulDsp(Kernel):
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """See `Kernel`."""
         geometry = Geometry.of(context)
-        return (0,) if geometry.may_run_in_place(_pixels(geometry)) else ()
+        return (0,) if geometry.in_place_order(_pixels(geometry)) else ()
 
     def cycles(self, context: StepContext) -> float:
         """See `Kernel`."""
@@ -78,6 +78,7 @@ def _layout(geometry: Geometry) -> TileLayout:
     between_pixels = geometry.column_words * (1 if geometry.pixelwise else geometry.strides[1])
     return TileLayout(
         tile_pixels=geometry.tile_pixels(_pixels(geometry)),
+        backwards=int(geometry.in_place_order(_pixels(geometry)) < 0),
         interleave=1,
         phases=0,
         row_words=geometry.ring_columns * geometry.column_words,

@@ -54,7 +54,7 @@ class MatmulGenerated(Kernel):
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """See `Kernel`."""
         plan = _plan(context)
-        return (0,) if plan.geometry.may_run_in_place(plan.layout.interleave) else ()
+        return (0,) if plan.geometry.in_place_order(plan.layout.interleave) else ()
 
     def cycles(self, context: StepContext) -> float:
         """See `Kernel`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise, product
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -103,36 +105,46 @@ class Geometry:
         pixels = self.tile_pixels(multiple) if self.pixelwise else self.ring_rows * self.ring_columns
         return 4 * self.column_words * pixels
 
-    def may_run_in_place(self, multiple: int) -> bool:
-        """Whether the output fits the input's memory, and no output code lies on an input code that is read later."""
-        input_row = self.input_width * self.input_channels
-        output_row = self.output_width * self.output_channels
-        if self.output_height * output_row > self.input_height * input_row:
-            return False
-        for y in range(self.output_height):
-            if self.pixelwise:
-                if not self._row_may_run_in_place(y, multiple):
-                    return False
-            else:
-                read = min(max(y * self.strides[0] + self.ring_rows - self.pad_top, 0), self.input_height)
-                if read < self.input_height and (y + 1) * output_row > read * input_row:
-                    return False
-        return True
+    def in_place_order(self, multiple: int) -> int:
+        """In which order pixels may be computed with the output at the input's address; the tile as of `tile_pixels`.
 
-    def _row_may_run_in_place(self, y: int, multiple: int) -> bool:
-        chunk = self.tile_pixels(multiple)
-        for x in range(0, self.output_width, chunk):
-            end = min(x + chunk, self.output_width)
-            written = (y * self.output_width + end) * self.output_channels
-            if end < self.output_width:
-                unread = (y * self.strides[0] * self.input_width + end * self.strides[1]) * self.input_channels
-            elif y + 1 < self.output_height:
-                unread = (y + 1) * self.strides[0] * self.input_width * self.input_channels
-            else:
-                continue
-            if written > unread:
-                return False
-        return True
+        Returns:
+            1: from the first to the last, -1: from the last to the first, 0: in none, since output codes would lie on
+            input codes that are read later.
+        """
+        if not self.pixelwise:
+            return 1 if all(self._row_lies_before_unread_rows(y) for y in range(self.output_height)) else 0
+        if self.strides == (1, 1):
+            return 1 if self.output_channels <= self.input_channels else -1
+        chunks = list(self._chunks(multiple))
+        if all(before.written.stop <= after.read.start for before, after in pairwise(chunks)):
+            return 1
+        return -1 if all(after.written.start >= before.read.stop for before, after in pairwise(chunks)) else 0
+
+    def _row_lies_before_unread_rows(self, y: int) -> bool:
+        unread = min(max(y * self.strides[0] + self.ring_rows - self.pad_top, 0), self.input_height)
+        written = (y + 1) * self.output_width * self.output_channels
+        return unread == self.input_height or written <= unread * self.input_width * self.input_channels
+
+    def _chunks(self, multiple: int) -> Iterator[_Chunk]:
+        size = self.tile_pixels(multiple)
+        for y, x in product(range(self.output_height), range(0, self.output_width, size)):
+            end = min(x + size, self.output_width)
+            row = y * self.strides[0] * self.input_width
+            yield _Chunk(
+                range((row + x * self.strides[1]) * self.input_channels,
+                      (row + (end - 1) * self.strides[1] + 1) * self.input_channels),
+                range((y * self.output_width + x) * self.output_channels,
+                      (y * self.output_width + end) * self.output_channels),
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Pixels that are in the tile together: the input codes read and the output codes written."""
+
+    read: range
+    written: range
 
 
 _REACH: WeakKeyDictionary[Convolution, dict[int, int]] = WeakKeyDictionary()
@@ -208,6 +220,7 @@ class TileLayout:
     """Fields of `qmcu_matmul_params` that say how inputs lie in the tile, see matmul.h."""
 
     tile_pixels: int
+    backwards: int
     interleave: int
     phases: int
     row_words: int

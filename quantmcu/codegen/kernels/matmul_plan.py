@@ -99,6 +99,7 @@ def plan_blocks(context: StepContext, channels: int, pixels: int) -> Plan | str:
     interleave = pixels if geometry.pixelwise else 1
     layout = TileLayout(
         tile_pixels=geometry.tile_pixels(interleave),
+        backwards=int(geometry.in_place_order(interleave) < 0),
         interleave=interleave,
         phases=phases,
         row_words=row_words,
