@@ -152,6 +152,8 @@ def build_image(
         image.output = _add(image, b"\xa7" * context.output.nbytes)
     else:
         image.output = input_blocks[in_place]
+        block = image.blocks[image.output]
+        block.data += b"\xa7" * (context.output.nbytes - len(block.data))
     scratch = _add(image, b"\xa7" * kernel.scratch_bytes(context))
     constants = {c.suffix: _add(image, np.ascontiguousarray(c.data).tobytes()) for c in lowered.constants}
     for call in lowered.calls:
