@@ -25,11 +25,13 @@ class Core:
         name: "cortex-m4", "cortex-m7", ...; also names the cycle model.
         has_dsp: has the Armv7E-M SIMD instructions (SMLAD, SXTB16, SMMLAR, USAT16, ...).
         has_fpu: has a single-precision FPU.
+        optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
     """
 
     name: str
     has_dsp: bool
     has_fpu: bool
+    optimize: str = "balanced"
 
 
 @dataclass(frozen=True, eq=False)

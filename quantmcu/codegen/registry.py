@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from quantmcu.codegen.kernel import Kernel, StepContext, geometry_key
+from quantmcu.codegen.optimize import CYCLES_PER_BYTE, constant_bytes, generated_code
 from quantmcu.errors import QuantMCUError
 
 _KERNELS: dict[str, Kernel] = {}
@@ -44,6 +45,14 @@ class KernelFacts:
     in_place: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class FlashFacts:
+    """Bytes of constants, and estimated bytes of generated code by source file, which steps may share."""
+
+    constants: int
+    code: Mapping[str, int]
+
+
 class Facts:
     """Asks kernels, and remembers the answers by step name and geometry.
 
@@ -52,6 +61,7 @@ class Facts:
 
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], KernelFacts] = {}
+        self._flash: dict[tuple[str, str], FlashFacts] = {}
 
     def of(self, kernel: Kernel, context: StepContext) -> KernelFacts:
         """What `kernel` says about `context`."""
@@ -67,13 +77,22 @@ class Facts:
             )
         return self._known[key]
 
+    def flash_of(self, kernel: Kernel, context: StepContext) -> FlashFacts:
+        """What `kernel` puts into flash for the step of `context`: asked once a step, in whatever geometry."""
+        key = (kernel.name, context.step.name)
+        if key not in self._flash:
+            lowered = kernel.lower(context)
+            self._flash[key] = FlashFacts(constant_bytes(lowered), generated_code(lowered))
+        return self._flash[key]
 
-def choose_kernel(contexts: Sequence[tuple[StepContext, int]], facts: Facts) -> Kernel:
-    """The kernel with the fewest predicted cycles for a step.
+
+def choose_kernel(contexts: Sequence[tuple[StepContext, int]], facts: Facts, *, may_generate: bool = True) -> Kernel:
+    """The kernel with the fewest predicted cycles for a step; under `size`, bytes of flash count as cycles.
 
     Args:
         contexts: every geometry in which it runs, and how often.
         facts: what is known of kernels already.
+        may_generate: kernels that generate code for the step are allowed.
 
     Raises:
         QuantMCUError: no kernel computes it on this core; says why each one does not.
@@ -85,6 +104,8 @@ def choose_kernel(contexts: Sequence[tuple[StepContext, int]], facts: Facts) -> 
         for kernel in candidates
     }
     usable = [kernel for kernel in candidates if refusals[kernel.name] is None]
+    if not may_generate:
+        usable = [kernel for kernel in usable if not facts.flash_of(kernel, first).code]
     if not usable:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items()) or "no kernel"
         raise QuantMCUError(
@@ -94,7 +115,11 @@ def choose_kernel(contexts: Sequence[tuple[StepContext, int]], facts: Facts) -> 
             hint="please report this model: every step of the integer program should have a portable kernel",
         )
 
-    def cycles(kernel: Kernel) -> float:
-        return sum(facts.of(kernel, context).cycles * count for context, count in contexts)
+    def cost(kernel: Kernel) -> float:
+        cycles = sum(facts.of(kernel, context).cycles * count for context, count in contexts)
+        if first.core.optimize != "size":
+            return cycles
+        flash = facts.flash_of(kernel, first)
+        return cycles + CYCLES_PER_BYTE * (flash.constants + sum(flash.code.values()))
 
-    return min(usable, key=lambda kernel: (cycles(kernel), kernel.order, kernel.name))
+    return min(usable, key=lambda kernel: (cost(kernel), kernel.order, kernel.name))

@@ -1,0 +1,39 @@
+"""What the code of a network shall be good at: `--optimize speed|balanced|size`.
+
+speed: every step gets the kernel with the fewest predicted cycles.
+balanced: the same, but all generated code together stays below `GENERATED_CODE_LIMIT`: beyond it, those steps get
+kernels shared by all shapes that lose the fewest cycles by it.
+size: code generated for a shape and weights stored wider than their bits must save `CYCLES_PER_BYTE` for each byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+from quantmcu.codegen.kernel import LoweredStep
+
+Optimize = Literal["balanced", "speed", "size"]
+OPTIMIZE: tuple[Optimize, ...] = get_args(Optimize)
+
+GENERATED_CODE_LIMIT = 64 * 1024
+CYCLES_PER_BYTE = 1000
+
+_INSTRUCTION = re.compile(r'^\s*"\s*[a-z][^:"]*\\n"', re.MULTILINE)
+_BYTES_PER_INSTRUCTION = 4  # most are; a few have two bytes
+_BYTES_OF_C = 64  # what a generated driver compiles to, about
+
+
+def generated_code(lowered: LoweredStep) -> Mapping[str, int]:
+    """Estimated bytes of machine code by generated source file."""
+    return {
+        name: _BYTES_OF_C + _BYTES_PER_INSTRUCTION * len(_INSTRUCTION.findall(text))
+        for name, text in lowered.generated.items()
+        if name.endswith(".c")
+    }
+
+
+def constant_bytes(lowered: LoweredStep) -> int:
+    """Bytes of constants in flash."""
+    return sum(constant.data.nbytes for constant in lowered.constants)
