@@ -9,6 +9,7 @@ import onnx
 
 from quantmcu.build import flash_project
 from quantmcu.build.doctor import Check, diagnose
+from quantmcu.codegen.optimize import Optimize
 from quantmcu.data import Source
 from quantmcu.demonstration import DemoImage, run_demo
 from quantmcu.frontend import OperatorSupport, load_onnx, read_network, supported_operators
@@ -59,6 +60,7 @@ def compile(
     flash_size: int | None = None,
     build: bool = True,
     toolchain: str = "auto",
+    optimize: Optimize = "balanced",
     patch: str = "auto",
     split_at: str | None = None,
     halo: str | None = None,
@@ -78,6 +80,7 @@ def compile(
         ram, flash_size: budgets in bytes in place of the board's.
         build: False writes the C project only, and lets it exceed the board's memory.
         toolchain: "auto", "gcc", "zig", "registry" (PlatformIO's), or a path.
+        optimize: "speed"; "balanced": the same with at most 64 KiB of generated code; or "size": less flash.
         patch: "auto" runs the first layers patch by patch where the board's RAM asks for it, "off" never; a grid such as
             "3x3" forces one patch stage.
         split_at: node after which the only patch stage ends.
@@ -102,6 +105,7 @@ def compile(
         calibration_limit=calibration_limit,
         build=build,
         toolchain=toolchain,
+        optimize=optimize,
         patch=patch,
         split_at=split_at,
         halo=halo,

@@ -15,6 +15,7 @@ import onnx
 
 from quantmcu.build import build_project, write_project
 from quantmcu.codegen.emit import EmittedModel, emit_model
+from quantmcu.codegen.optimize import Optimize, check_optimize
 from quantmcu.data import (
     Dataset,
     InputSpec,
@@ -61,6 +62,7 @@ class CompileRequest:
         calibration_limit: at most so many samples.
         build: run PlatformIO; without it the project is written and may exceed the board's memory.
         toolchain: "auto", "gcc", "zig" or "registry".
+        optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
         patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
     """
 
@@ -74,6 +76,7 @@ class CompileRequest:
     calibration_limit: int = CALIBRATION_LIMIT
     build: bool = True
     toolchain: str = "auto"
+    optimize: Optimize = "balanced"
     patch: str = "auto"
     split_at: str | None = None
     halo: str | None = None
@@ -118,6 +121,7 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     clock = StageClock(progress or SilentProgress())
     board = request.board if isinstance(request.board, Board) else load_board(request.board)
     out = request.out or Path.cwd() / f"{request.model.stem}-{board.id}"
+    check_optimize(request.optimize)
     request.patches  # noqa: B018  (refuses what contradicts itself before any work is done)
     _check_replaceable(out)
 
@@ -139,7 +143,8 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     with clock.stage("plan"):
         budget = budget_of(board, ram=request.ram, flash=request.flash)
         planned = choose_plan(
-            program, board, budget, request.patches, advance=clock.advance, may_overflow=not request.build
+            program, board, budget, request.patches, advance=clock.advance, may_overflow=not request.build,
+            optimize=request.optimize,
         )
         for note in (*planned.notes, *([str(planned.overflow)] if planned.overflow else [])):
             clock.note(note)

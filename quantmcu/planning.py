@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from quantmcu.codegen.kernel import Core
+from quantmcu.codegen.optimize import Optimize
 from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.memory.budget import FIRMWARE_DATA_BYTES, Budget, budget_of, ram_error
 from quantmcu.memory.planner import ArenaRegion, DoesNotFitError, MemoryPlan, plan_memory
@@ -91,6 +92,7 @@ def choose_plan(
     *,
     advance: Advance | None = None,
     may_overflow: bool = False,
+    optimize: Optimize = "balanced",
 ) -> PlannedNetwork:
     """The plan that the request asks for: the fastest that fits, the smallest, or a forced one.
 
@@ -101,12 +103,13 @@ def choose_plan(
         request: what the user wants.
         advance: told how far the search is.
         may_overflow: return the smallest plan where none fits.
+        optimize: what the code shall be good at.
 
     Raises:
         QuantMCUError: none fits; says the smallest RAM that would do and what sets it. Or the forced stage is impossible.
         UsageError: an unknown node, or a grid finer than the map.
     """
-    search = _search(program, board, request, advance)
+    search = _search(program, board, request, advance, optimize)
     choice = _Choice(budget)
     quick = request.objective == "speed" and not request.is_forced and not request.input_on_demand
     candidates: list[Candidate] = [search.layers]
@@ -144,8 +147,10 @@ def plan_frontier(
     return candidates, None if found is None else candidates.index(found[0])
 
 
-def _search(program: Program, board: Board, request: PatchRequest, advance: Advance | None) -> Search:
-    core = Core(board.core, board.has_dsp, board.fpu is not None)
+def _search(
+    program: Program, board: Board, request: PatchRequest, advance: Advance | None, optimize: Optimize = "balanced"
+) -> Search:
+    core = Core(board.core, board.has_dsp, board.fpu is not None, optimize)
     modes = HALO_MODES if request.halo is None else (request.halo,)
     return Search(program, core, advance, halo_modes=modes, input_on_demand=request.input_on_demand)
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Literal, get_args
 
 from quantmcu.codegen.kernel import LoweredStep
+from quantmcu.errors import UsageError
 
 Optimize = Literal["balanced", "speed", "size"]
 OPTIMIZE: tuple[Optimize, ...] = get_args(Optimize)
@@ -37,3 +38,13 @@ def generated_code(lowered: LoweredStep) -> Mapping[str, int]:
 def constant_bytes(lowered: LoweredStep) -> int:
     """Bytes of constants in flash."""
     return sum(constant.data.nbytes for constant in lowered.constants)
+
+
+def check_optimize(word: str) -> None:
+    """Refuses what is none of `OPTIMIZE`.
+
+    Raises:
+        UsageError: `word` is none of them.
+    """
+    if word not in OPTIMIZE:
+        raise UsageError(f"{word!r} is nothing to optimize for", "--optimize", hint=f"one of {', '.join(OPTIMIZE)}")

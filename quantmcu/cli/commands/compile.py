@@ -11,6 +11,7 @@ import quantmcu
 from quantmcu.cli.command import command, progress
 from quantmcu.cli.options import MODEL, PREPROCESS, TOOLCHAIN, Bytes, patch_options
 from quantmcu.cli.output import Output
+from quantmcu.codegen.optimize import OPTIMIZE
 from quantmcu.errors import UsageError
 from quantmcu.report.tables import next_steps, summary
 
@@ -23,6 +24,9 @@ from quantmcu.report.tables import next_steps, summary
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Default: MODEL-BOARD in this folder.")
 @PREPROCESS
 @patch_options
+@click.option(
+    "--optimize", type=click.Choice(OPTIMIZE), default="balanced", show_default=True, help="Fewest cycles, or least flash."
+)
 @click.option("--flash-size", type=Bytes(), help="Flash budget in place of the board's, e.g. 1M.")
 @click.option("--no-build", is_flag=True, help="Stop after the C project is written; it may exceed the board.")
 @TOOLCHAIN
