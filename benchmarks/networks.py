@@ -45,6 +45,8 @@ def main(
 ) -> None:
     """Measures, prints tables and writes the results."""
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
     report = run([n for n in NETWORKS if n.id in chosen or not chosen], boards, toolchains, baseline, console)
     out.mkdir(parents=True, exist_ok=True)
     (out / "networks.json").write_text(json.dumps(report, indent=1) + "\n")
