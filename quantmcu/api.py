@@ -66,6 +66,7 @@ def compile(
     halo: str | None = None,
     objective: str = "speed",
     input_on_demand: bool = False,
+    harness: str = "quantmcu",
     progress: Progress | None = None,
 ) -> Result:
     """Compiles a model into a folder with PlatformIO project, firmware.elf, quantized.onnx, result.json, report.html.
@@ -87,6 +88,7 @@ def compile(
         halo: "cache", "cache-narrow" or "recompute": what becomes of rows that several patches need; None: chosen.
         objective: "speed": the fastest plan that fits; "ram": the one with the least RAM.
         input_on_demand: the firmware asks for parts of the input (`quantmcu_set_reader`) in place of a buffer for it.
+        harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
         progress: told of the stages.
 
     Raises:
@@ -111,6 +113,7 @@ def compile(
         halo=halo,
         objective=objective,
         input_on_demand=input_on_demand,
+        harness=harness,
     )
     return compile_model(request, progress)
 

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 
 from quantmcu.build import build_project, write_project
+from quantmcu.build.harness import harness_files, require_harness
 from quantmcu.codegen.emit import EmittedModel, emit_model
 from quantmcu.codegen.optimize import Optimize, check_optimize
 from quantmcu.data import (
@@ -62,6 +63,7 @@ class CompileRequest:
         calibration_limit: at most so many samples.
         build: run PlatformIO; without it the project is written and may exceed the board's memory.
         toolchain: "auto", "gcc", "zig" or "registry".
+        harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
         optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
         patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
     """
@@ -82,6 +84,7 @@ class CompileRequest:
     halo: str | None = None
     objective: str = "speed"
     input_on_demand: bool = False
+    harness: str = "quantmcu"
 
     @property
     def patches(self) -> PatchRequest:
@@ -123,6 +126,7 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     out = request.out or Path.cwd() / f"{request.model.stem}-{board.id}"
     check_optimize(request.optimize)
     request.patches  # noqa: B018  (refuses what contradicts itself before any work is done)
+    require_harness(request.harness)
     _check_replaceable(out)
 
     with clock.stage("import"):
@@ -156,7 +160,9 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
 
     with _replacing(out) as folder:
         with clock.stage("write"):
-            write_project(folder, board, emitted.files, name=program.name)
+            input_bytes = sum(program.values[name].nbytes for name in program.inputs)
+            harness = harness_files(request.harness, request.model.stem, input_bytes)
+            write_project(folder, board, emitted.files, name=program.name, harness=harness)
             onnx.save(model, str(folder / "float.onnx"))
             onnx.save(export_onnx(quantized, qdq=True), str(folder / "quantized.onnx"))
             save_program(program, folder / "program.npz")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, get_args
 
+from quantmcu.build.harness import EEMBC_CONFIG
 from quantmcu.build.host import HostModel
 from quantmcu.device import DeviceSession
 from quantmcu.emulator import Emulator
@@ -59,6 +60,13 @@ def open_session(result: Result, on: str, port: str | None = None, *, memory_mod
     }
     if on not in openers:
         raise UsageError(f"{on!r} is no place to run firmware on", "--on", f"known are {', '.join(openers)}")
+    if (result.folder / "src" / "harness" / EEMBC_CONFIG).is_file():
+        raise UsageError(
+            "this firmware speaks the protocol of the MLPerf Tiny runner",
+            str(result.folder),
+            "it was compiled with --harness eembc",
+            "compile it again without, or run it with that runner",
+        )
     if port is not None and on != "device":
         raise UsageError("a port was given, but not to a device", "--port", hint="add --on device")
     if memory_model and on != "emulator":

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from quantmcu.build.harness import harness_files
 from quantmcu.codegen.templates import environment
 from quantmcu.errors import ToolError
 from quantmcu.resources import data_folder
@@ -29,7 +30,14 @@ _BUILD_FLAGS = (
 )
 
 
-def write_project(out: Path, board: Board, model_files: Mapping[str, str | bytes], *, name: str) -> None:
+def write_project(
+    out: Path,
+    board: Board,
+    model_files: Mapping[str, str | bytes],
+    *,
+    name: str,
+    harness: Mapping[str, bytes] | None = None,
+) -> None:
     """Writes the whole project, ready for `pio run`, into the folder `out`.
 
     Args:
@@ -37,6 +45,7 @@ def write_project(out: Path, board: Board, model_files: Mapping[str, str | bytes
         board: decides ports, linker script and PlatformIO settings.
         model_files: the generated network, by path below `src/model/`.
         name: of the network, for comments.
+        harness: sources of the main program (`harness_files`); None: of QuantMCU's own.
 
     Raises:
         ToolError: a file can't be written, e.g. because the disk is full.
@@ -50,8 +59,8 @@ def write_project(out: Path, board: Board, model_files: Mapping[str, str | bytes
     _write(out / "platform" / "boards" / f"{board.id}.json", manifest)
     for path in _port_files(firmware / "ports", board):
         _write(out / "src" / "port" / path, (firmware / "ports" / path).read_bytes())
-    for source in sorted((firmware / "harness").glob("*.[ch]")):
-        _write(out / "src" / "harness" / source.name, source.read_bytes())
+    for file, content in (harness or harness_files("quantmcu", name, 0)).items():
+        _write(out / "src" / "harness" / file, content)
     for path, text in model_files.items():
         _write(out / "src" / "model" / path, text)
     _write(out / "src" / "port" / "board_config.h", board_config(board))

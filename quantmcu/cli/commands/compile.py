@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import quantmcu
+from quantmcu.build.harness import HARNESSES
 from quantmcu.cli.command import command, progress
 from quantmcu.cli.options import MODEL, PREPROCESS, TOOLCHAIN, Bytes, patch_options
 from quantmcu.cli.output import Output
@@ -30,6 +31,13 @@ from quantmcu.report.tables import next_steps, summary
 @click.option("--flash-size", type=Bytes(), help="Flash budget in place of the board's, e.g. 1M.")
 @click.option("--no-build", is_flag=True, help="Stop after the C project is written; it may exceed the board.")
 @TOOLCHAIN
+@click.option(
+    "--harness",
+    type=click.Choice(HARNESSES),
+    default=HARNESSES[0],
+    show_default=True,
+    help="Main program; eembc: for the MLPerf Tiny runner.",
+)
 @click.option("--flash", is_flag=True, help="Upload to the connected board afterwards.")
 def compile_command(
     output: Output,
