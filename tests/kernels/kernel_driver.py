@@ -69,23 +69,35 @@ def kernel_named(name: str) -> Kernel:
     return next(kernel for kernel in all_kernels() if kernel.name == name)
 
 
+@cache
+def _objects(flags: tuple[str, ...]) -> list[Path]:
+    """The kernels that are not generated, compiled once."""
+    folder = tempfile.TemporaryDirectory(prefix="quantmcu-kernels-")
+    atexit.register(folder.cleanup)
+    subprocess.run(
+        [*host_compiler(), "-std=c11", *flags, "-c", *map(str, kernel_sources())], cwd=folder.name, check=True
+    )
+    return sorted(Path(folder.name).glob("*.o"))
+
+
 class HostServer:
     """The kernels compiled for this computer, in a process of its own."""
 
     def __init__(self, flags: Sequence[str], extra_sources: Sequence[Path] = ()) -> None:
-        sources = [*kernel_sources(), *extra_sources]
-        self.functions = kernel_functions(sources)
+        self.functions = kernel_functions([*kernel_sources(), *extra_sources])
         table = " ".join(f"X({name})" for name in self.functions)
         self._folder = tempfile.TemporaryDirectory(prefix="quantmcu-kernels-")
         program = Path(self._folder.name) / "server"
-        include = f"-I{kernel_sources()[0].parent}"
+        server = Path(__file__).with_name("host_server.c")
         subprocess.run(
-            [*host_compiler(), "-std=c11", *flags, include, f"-DKERNEL_FUNCTIONS={table}", "-o", str(program),
-             str(Path(__file__).with_name("host_server.c")), *map(str, sources)],
+            [*host_compiler(), "-std=c11", *flags, f"-I{kernel_sources()[0].parent}", f"-DKERNEL_FUNCTIONS={table}",
+             "-o", str(program), *map(str, (server, *extra_sources, *_objects(tuple(flags))))],
             check=True,
-        )
+        )  # fmt: skip
         self._errors = open(Path(self._folder.name) / "errors", "w+")  # noqa: SIM115 (closed by the process's end)
-        self._process = subprocess.Popen([str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
+        self._process = subprocess.Popen(
+            [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
+        )
         atexit.register(self.close)
 
     def run(self, image: StepImage) -> bytes:

@@ -27,7 +27,8 @@ class Case:
     output_bits: int = 8
 
     def __repr__(self) -> str:
-        return f"Case({self.step}, {self.input_shapes} -> {self.output_shape})"
+        fields = {name: value for name, value in vars(self.step).items() if not isinstance(value, np.ndarray)}
+        return f"Case({type(self.step).__name__} {fields}, {self.input_shapes} -> {self.output_shape})"
 
 
 codes_256 = st.integers(0, 255)
@@ -281,6 +282,8 @@ def pads(draw: st.DrawFn) -> Case:
     shape = draw(small_shapes)
     before = tuple(draw(st.integers(0, 3)) for _ in shape)
     after = tuple(draw(st.integers(0, 3)) for _ in shape)
+    if draw(st.booleans()):  # not the channels
+        before, after = (*before[:-1], 0), (*after[:-1], 0)
     output = tuple(b + n + a for b, n, a in zip(before, shape, after, strict=True))
     step = steps.Pad(name="step", inputs=("in0",), output="out", before=before, after=after, value=draw(codes_256))
     return Case(step, (shape,), output, draw(codes_of(shape)))
@@ -317,9 +320,12 @@ def linear_resizes(draw: st.DrawFn) -> Case:
 
 @st.composite
 def reshapes(draw: st.DrawFn) -> Case:
-    """To a vector."""
+    """To a vector, or to rows of the same length."""
     shape = draw(small_shapes)
-    return Case(steps.Reshape(name="step", inputs=("in0",), output="out"), (shape,), (1, int(np.prod(shape))), draw(codes_of(shape)))
+    count = int(np.prod(shape))
+    output = draw(st.sampled_from([(1, count), (count // shape[-1], shape[-1])]))
+    step = steps.Reshape(name="step", inputs=("in0",), output="out")
+    return Case(step, (shape,), output, draw(codes_of(shape)))
 
 
 @st.composite
@@ -371,6 +377,7 @@ ANY_STEP: dict[type[steps.Step], Callable[[], st.SearchStrategy[Case]]] = {
 }
 
 FOR_KERNEL: dict[str, Callable[[], st.SearchStrategy[Case]]] = {
+    "depthwise_generated": lambda: st.one_of(convolutions("depthwise", square=True), convolutions("depthwise")),
     "depthwise_portable": lambda: st.one_of(convolutions("depthwise"), convolutions("multiplied")),
 }
 

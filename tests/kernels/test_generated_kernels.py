@@ -1,4 +1,4 @@
-"""Generated depthwise kernels against the reference, on the host and on emulated cores."""
+"""Kernels generated for shape and core, on random steps against the reference; see also test_matmul_generated.py."""
 
 from __future__ import annotations
 
@@ -6,43 +6,56 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from kernel_driver import CORTEX_M4, CORTEX_M7, check_on_core, check_on_host, context_for, kernel_named
-from kernel_steps import Case, convolutions
+from kernel_steps import Case, steps_for
 
-from quantmcu.codegen.kernel import Core, StepContext
+from quantmcu.codegen.kernel import Core, Kernel, StepContext
 
-KERNEL = kernel_named("depthwise_generated")
 COMPILERS = [pytest.param("gcc", marks=pytest.mark.gcc), "zig"]
-CORES = [pytest.param(core, id=core.name) for core in (CORTEX_M4, CORTEX_M7)]
+M4_WITHOUT_FPU = Core("cortex-m4", has_dsp=True, has_fpu=False)
+CORES = [
+    pytest.param(CORTEX_M4, id="m4"),
+    pytest.param(M4_WITHOUT_FPU, id="m4-without-fpu"),
+    pytest.param(CORTEX_M7, id="m7"),
+]
+KERNELS = [kernel_named("depthwise_generated"), kernel_named("linear_generated")]
+by_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
+
+# No shrinking, which would compile for ever.
+once = settings(
+    max_examples=1, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, phases=[Phase.generate]
+)
+
 
 def context_of(case: Case, core: Core) -> StepContext:
     return context_for(case.step, case.input_shapes, case.output_shape, core)
 
 
-def is_supported(case: Case) -> bool:
-    return KERNEL.unsupported(context_of(case, CORTEX_M7)) is None
+def many(kernel: Kernel, core: Core) -> st.SearchStrategy[list[Case]]:
+    """So many steps an example: what is generated for them is compiled at once."""
+    supported = steps_for(kernel).filter(lambda case: kernel.unsupported(context_of(case, core)) is None)
+    return st.lists(supported, min_size=20, max_size=20)
 
 
-# Many steps an example: what is generated for them is compiled at once. No shrinking, which would compile for ever.
-steps = (convolutions("depthwise", square=True) | convolutions("depthwise")).filter(is_supported)
-many = st.lists(steps, min_size=16, max_size=16)
-quick = settings(
-    max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, phases=[Phase.generate]
-)
+@by_kernel
+def test_equals_the_reference_on_the_host(kernel: Kernel) -> None:
+    @once
+    @given(many(kernel, CORTEX_M7))
+    def compare(cases: list[Case]) -> None:
+        check_on_host(kernel, [(context_of(case, CORTEX_M7), case.codes) for case in cases])
+
+    compare()
 
 
-@quick
-@given(many)
-def test_equals_the_reference_on_the_host(cases: list[Case]) -> None:
-    check_on_host(KERNEL, [(context_of(case, CORTEX_M7), case.codes) for case in cases])
-
-
+@by_kernel
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("core", CORES)
-def test_equals_the_reference_on_cores(core: Core, compiler: str) -> None:
-    @quick
-    @given(many)
+def test_equals_the_reference_on_cores(kernel: Kernel, core: Core, compiler: str) -> None:
+    """Under the guard: every access lies inside a buffer and is aligned."""
+
+    @once
+    @given(many(kernel, core))
     def compare(cases: list[Case]) -> None:
-        for run in check_on_core(KERNEL, core, [(context_of(case, core), case.codes) for case in cases], compiler):
+        for run in check_on_core(kernel, core, [(context_of(case, core), case.codes) for case in cases], compiler):
             assert run.stack_bytes < 512
 
     compare()

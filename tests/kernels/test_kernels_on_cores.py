@@ -1,0 +1,38 @@
+"""Kernels that are not generated, on emulated cores with both compilers, against the reference."""
+
+from __future__ import annotations
+
+import kernel_driver
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from kernel_driver import CORTEX_M0, CORTEX_M4, CORTEX_M7, Core, check, kernel_named
+from kernel_steps import Case, steps_for
+
+from quantmcu.codegen.registry import all_kernels
+from quantmcu.codegen.single_step import build_image, kernel_sources, run_on_machine, unpack_codes
+
+KERNELS = [kernel.name for kernel in all_kernels() if "generated" not in kernel.name and "packed" not in kernel.name]
+EVERY_SOURCE = tuple(path.name for path in kernel_sources())
+
+
+@pytest.mark.parametrize("compiler", [pytest.param("gcc", marks=pytest.mark.gcc), "zig"])
+@pytest.mark.parametrize("core", [CORTEX_M0, CORTEX_M4, CORTEX_M7], ids=lambda core: core.name)
+@pytest.mark.parametrize("name", KERNELS)
+def test_equals_the_reference(name: str, core: Core, compiler: str) -> None:
+    """Under the guard: every access lies inside a buffer and is aligned."""
+    kernel = kernel_named(name)
+    if not core.has_dsp and "dsp" in name:
+        return
+    machine = kernel_driver.machine(core.name, compiler, True, ("-O2",), EVERY_SOURCE)
+
+    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @given(case=steps_for(kernel))
+    def compare(case: Case) -> None:
+        context = kernel_driver.context_for(case.step, case.input_shapes, case.output_shape, core, case.output_bits)
+        assume(kernel.unsupported(context) is None)
+        for in_place in (None, *kernel.in_place_inputs(context)):
+            data, results = run_on_machine(machine, build_image(kernel, context, case.codes, 4, in_place))
+            check(context, case.codes, unpack_codes(context.output, data[: context.output.nbytes]))
+            assert max(result.stack_bytes for result in results) < 1024
+
+    compare()
