@@ -257,6 +257,7 @@ class _TimelineBuilder:
         for name in program.on_demand:
             del self.nbytes[name]
         self.spans: dict[str, tuple[int, int]] = {}
+        self.overlays: dict[str, str] = {}
 
     def build(self, selections: Sequence[AnySelection]) -> Timeline:
         """All slots."""
@@ -273,7 +274,7 @@ class _TimelineBuilder:
             self._span(name, written.get(name, 0), len(self.slots) - 1)
         used = {name for slot in self.slots for name in (*slot.reads, *slot.writes)} | set(self.spans)
         sizes = {name: size for name, size in self.nbytes.items() if name in used}
-        return Timeline(tuple(self.slots), sizes, self.spans)
+        return Timeline(tuple(self.slots), sizes, self.spans, self.overlays)
 
     def _span(self, name: str, first: int, last: int) -> None:
         before = self.spans.get(name, (first, last))
@@ -303,9 +304,37 @@ class _TimelineBuilder:
         for name in (*stage.inputs, *stage.outputs):
             if name in self.nbytes:
                 self._span(name, first, last)
+        self._overlay(stage)
         for name, size in stores.items():
             self.nbytes[item.carried(name)] = size
             self._span(item.carried(name), first, last)
+
+
+    def _overlay(self, stage: PatchStage) -> None:
+        """Lets the output take over the memory of an input that nothing else needs, where no cell reads what is overwritten."""
+        later = self.program.steps[self.program.steps.index(stage) + 1 :]
+        needed = {name for step in later for name in step.inputs} | set(self.program.outputs)
+        (values, output) = (self.program.values, stage.outputs[0])
+        for name in stage.inputs:
+            if len(stage.outputs) == 1 and name in self.nbytes and name not in needed:
+                if writes_behind_reads(stage, values[name], values[output]):
+                    self.overlays[output] = name
+                    return
+
+
+def writes_behind_reads(stage: PatchStage, source: Value, output: Value) -> bool:
+    """Whether every cell loads its part of `source` from behind the bytes that earlier cells wrote to `output`."""
+    if len(source.shape) != 4:
+        return False
+    written = 0
+    for cell in stage.cells:
+        if source.name in cell.values:
+            region = cell.regions[source.name]
+            first = region.rows.start + cell.carried.get(source.name, 0)
+            if first < region.rows.stop and first * _bytes_of_row(source) < written:
+                return False
+        written = max(written, cell.results[output.name].rows.stop * _bytes_of_row(output))
+    return True
 
 
 def _largest(stage: PatchStage) -> dict[str, int]:

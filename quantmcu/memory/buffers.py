@@ -54,7 +54,7 @@ def collect_buffers(timeline: Timeline) -> list[Buffer]:
 
 def _takes_over(timeline: Timeline, lives: Mapping[str, tuple[int, int]]) -> dict[str, str]:
     """For each array that may take over another's memory, that other one."""
-    found: dict[str, str] = {}
+    found: dict[str, str] = dict(timeline.overlays)
     for index, slot in enumerate(timeline.slots):
         if not slot.writes or lives[slot.writes[0]][0] != index:
             continue  # a map that several cells write exists before

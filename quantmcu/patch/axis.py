@@ -34,6 +34,7 @@ class AxisTrace:
         computed: of each step, the rows (columns) computed in all cells together.
         most_computed: of each step, the most rows (columns) that one cell computes.
         carried: of values that carry, the most rows that a cell takes from the one above.
+        fresh, stops: of the maps that are read and written: where each cell begins to compute or load, and where it ends.
         crops: lengths of the crops (step, input index) where a step reads less than the cell holds.
     """
 
@@ -42,6 +43,8 @@ class AxisTrace:
     computed: Mapping[str, int]
     most_computed: Mapping[str, int]
     carried: Mapping[str, int]
+    fresh: Mapping[str, Indices]
+    stops: Mapping[str, Indices]
     crops: Mapping[tuple[str, int], int]
 
 
@@ -83,8 +86,8 @@ class Axis:
                 reads[step.name, index] = first, end
                 starts[source] = np.minimum(starts[source], first) if source in starts else first
                 stops[source] = np.maximum(stops[source], end) if source in stops else end
-        for name in (starts.keys() - {step.output for step in inside}) & carries:
-            self._carry(name, starts, stops, carried)
+        loaded = starts.keys() - {step.output for step in inside}
+        edges = {name: self._carry(name, starts, stops, carried) if name in carries else starts[name] for name in loaded}
         lengths = {name: np.maximum(stops[name] - starts[name], 0) for name in starts}
         crops: dict[tuple[str, int], int] = {}
         for step in inside:
@@ -100,6 +103,8 @@ class Axis:
             computed,
             most_computed,
             carried,
+            edges,
+            {name: stops[name] for name in (*loaded, *outputs)},
             crops,
         )
 

@@ -72,7 +72,7 @@ class StageSketcher:
     ) -> None:
         self.program, self.inside, self.inputs, self.outputs = program, inside, inputs, outputs
         self.base, self.axes = base, axes
-        self.whole_bytes = sum(program.values[name].nbytes for name in {*inputs, *outputs} - free)
+        self.free = free
         self._rows: dict[tuple[int, frozenset[str]], AxisTrace] = {}
         self._columns: dict[int, AxisTrace] = {}
         self._lives: dict[tuple[object, ...], _Lives] = {}
@@ -115,10 +115,27 @@ class StageSketcher:
         cycles += copy_cycles(2 * sum(stores.values()) * cells)
         for step in self.inside:
             cycles += facts[step.name].cycles * self._share(step, rows, columns)
-        return Sketch(lives.peak(nbytes, scratch) + stored + self.whole_bytes, cycles)
+        whole = self._whole_bytes(rows if grid[1] == 1 else None)
+        return Sketch(lives.peak(nbytes, scratch) + stored + whole, cycles)
 
     def _value(self, name: str) -> Value:
         return self.program.values[name]
+
+    def _whole_bytes(self, rows: AxisTrace | None) -> int:
+        """Bytes of the maps that the stage reads and writes; the output may lie over an input (given one column of cells)."""
+        sizes = {name: _aligned(self._value(name).nbytes) for name in (*self.inputs, *self.outputs)}
+        total = sum(size for name, size in sizes.items() if name not in self.free)
+        if rows is None or len(self.outputs) != 1:
+            return total
+        output = self.outputs[0]
+        written = rows.stops[output][:-1] * (self._value(output).nbytes // self.axes[0].length(output))
+        for name in self.inputs:
+            if name in self.free:
+                continue
+            read = rows.fresh[name][1:] * (self._value(name).nbytes // self.axes[0].length(name))
+            if ((rows.fresh[name] >= rows.stops[name])[1:] | (read >= written)).all():
+                return total - min(sizes[name], sizes[output])
+        return total
 
     def _facts(self, step: steps.Step, rows: AxisTrace, columns: AxisTrace) -> KernelFacts:
         """What the kernel says of the largest cell."""
