@@ -13,13 +13,14 @@ from quantmcu.codegen.optimize import Optimize
 from quantmcu.data import Source
 from quantmcu.demonstration import DemoImage, run_demo
 from quantmcu.frontend import OperatorSupport, load_onnx, read_network, supported_operators
+from quantmcu.frontier import Frontier, plan_model
 from quantmcu.inspection import Inspection, inspect_model
 from quantmcu.ir import Graph
-from quantmcu.frontier import Frontier, plan_model
 from quantmcu.measurement import measure_result
 from quantmcu.patch.request import PatchRequest
 from quantmcu.pipeline import CALIBRATION_LIMIT, CompileRequest, compile_model
 from quantmcu.progress import Progress, SilentProgress
+from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information
 from quantmcu.results import Result
 from quantmcu.targets import Board, list_boards
 from quantmcu.validation import REFERENCE_LIMIT, SampleOutcome, validate_result
@@ -66,6 +67,10 @@ def compile(
     halo: str | None = None,
     objective: str = "speed",
     input_on_demand: bool = False,
+    bits: str = "8",
+    weight_bits: str = "auto",
+    lam: float = DEFAULT_LAMBDA,
+    information: Information = "measured",
     harness: str = "quantmcu",
     progress: Progress | None = None,
 ) -> Result:
@@ -89,6 +94,10 @@ def compile(
         objective: "speed": the fastest plan that fits; "ram": the one with the least RAM.
         input_on_demand: the firmware asks for parts of the input (`quantmcu_set_reader`) in place of a buffer for it.
         harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
+        bits: of feature maps: "8", or "mixed": each one 8 or 4, by VDQS.
+        weight_bits: "8", "4" or "2", or "auto": 8 where they fit the flash, else as many layers as needed at 4.
+        lam: weight of information against cost in the score of VDQS, 0 .. 1.
+        information: what VDQS takes for information: "measured", "sqnr" or "entropy" (as the paper).
         progress: told of the stages.
 
     Raises:
@@ -114,6 +123,10 @@ def compile(
         objective=objective,
         input_on_demand=input_on_demand,
         harness=harness,
+        bits=bits,
+        weight_bits=weight_bits,
+        lam=lam,
+        information=information,
     )
     return compile_model(request, progress)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from quantmcu.bitwidths import BitChooser, BitsRequest
 from quantmcu.build import build_project, write_project
 from quantmcu.build.harness import harness_files, require_harness
 from quantmcu.codegen.emit import EmittedModel, emit_model
@@ -31,16 +32,15 @@ from quantmcu.errors import ToolError, UsageError
 from quantmcu.export import export_onnx
 from quantmcu.frontend import load_onnx, read_network
 from quantmcu.ir import Graph
-from quantmcu.ir.verify import verify
 from quantmcu.memory.budget import Budget, budget_of, flash_error
 from quantmcu.passes import simplify
 from quantmcu.patch.request import PatchRequest
 from quantmcu.planning import PlannedNetwork, choose_plan
-from quantmcu.program.lower import lower
 from quantmcu.program.program import Program
 from quantmcu.program.serialize import save_program
 from quantmcu.progress import Progress, SilentProgress, StageClock
-from quantmcu.quant import calibrate, fold_input_affine, quantize
+from quantmcu.quant import calibrate, fold_input_affine
+from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information
 from quantmcu.report import write_report
 from quantmcu.result_data import describe
 from quantmcu.results import FILE, Result
@@ -66,6 +66,7 @@ class CompileRequest:
         harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
         optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
         patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
+        bits, weight_bits, lam, information: bits of feature maps and weights; see `BitsRequest`.
     """
 
     model: Path
@@ -85,6 +86,19 @@ class CompileRequest:
     objective: str = "speed"
     input_on_demand: bool = False
     harness: str = "quantmcu"
+    bits: str = "8"
+    weight_bits: str = "auto"
+    lam: float = DEFAULT_LAMBDA
+    information: Information = "measured"
+
+    @property
+    def bitwidths(self) -> BitsRequest:
+        """What is asked for of bits.
+
+        Raises:
+            UsageError: there is no such choice.
+        """
+        return BitsRequest(self.bits, self.weight_bits, self.lam, self.information)
 
     @property
     def patches(self) -> PatchRequest:
@@ -102,6 +116,7 @@ class CompiledNetwork:
 
     Attributes:
         planned: how `program` runs: patch stages, kernels, memory.
+        search: what the search for the bits of feature maps did; empty without one.
     """
 
     graph: Graph
@@ -109,6 +124,7 @@ class CompiledNetwork:
     program: Program
     planned: PlannedNetwork
     emitted: EmittedModel
+    search: Mapping[str, object]
 
 
 def compile_model(request: CompileRequest, progress: Progress | None = None) -> Result:
@@ -125,7 +141,7 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     board = request.board if isinstance(request.board, Board) else load_board(request.board)
     out = request.out or Path.cwd() / f"{request.model.stem}-{board.id}"
     check_optimize(request.optimize)
-    request.patches  # noqa: B018  (refuses what contradicts itself before any work is done)
+    request.patches, request.bitwidths  # noqa: B018  (refuses what contradicts itself before any work is done)
     require_harness(request.harness)
     _check_replaceable(out)
 
@@ -140,12 +156,11 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
             clock.note(dataset.warning)
         graph, input_format = _raw_pixels(graph, dataset, preprocess)
         calibration = calibrate(graph, dataset, limit=request.calibration_limit, progress=clock.advance)
-    with clock.stage("quantize"):
-        quantized = quantize(graph, calibration)
-        verify(quantized)
-        program = lower(quantized)
+    budget = budget_of(board, ram=request.ram, flash=request.flash)
+    chooser = BitChooser(graph, calibration, dataset, board, budget, request.patches, clock)
+    chosen_bits = chooser.choose(request.bitwidths)
+    quantized, program = chosen_bits.graph, chosen_bits.program
     with clock.stage("plan"):
-        budget = budget_of(board, ram=request.ram, flash=request.flash)
         planned = choose_plan(
             program, board, budget, request.patches, advance=clock.advance, may_overflow=not request.build,
             optimize=request.optimize,
@@ -156,7 +171,7 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
         chosen = planned.candidate
         emitted = emit_model(chosen.program, chosen.selections, chosen.timeline, planned.memory)
         _check_flash(emitted, budget, board, request, clock)
-        network = CompiledNetwork(graph, quantized, program, planned, emitted)
+        network = CompiledNetwork(graph, quantized, program, planned, emitted, chosen_bits.search)
 
     with _replacing(out) as folder:
         with clock.stage("write"):

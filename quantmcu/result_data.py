@@ -61,6 +61,7 @@ def describe(
         "bitops": describe_bitops(network.planned, program),
         "memory": _memory(network, board, budget, built),
         "steps": _steps(network),
+        "search": dict(network.search),
         "calibration": {"data": dataset.description, "samples": len(dataset)},
         "compile": {
             "seconds": round(sum(clock.seconds.values()), 3),

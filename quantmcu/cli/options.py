@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from quantmcu.patch.request import HALO_MODES, OBJECTIVES
+from quantmcu.quant.vdqs import DEFAULT_LAMBDA
 
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 MODEL = click.argument("model", type=click.Path(path_type=Path))
@@ -35,6 +36,29 @@ def patch_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--input-on-demand", is_flag=True, help="The firmware asks for parts of the input: no buffer for it."),
         click.option("--ram", type=Bytes(), help="RAM budget in place of the board's, e.g. 128k."),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of bitwidths."""
+
+    def choice(name: str, values: tuple[str, ...], text: str) -> Callable[..., Any]:
+        return click.option(name, type=click.Choice(values), default=values[0], show_default=True, help=text)
+
+    options = (
+        choice("--bits", ("8", "mixed"), "Of feature maps; mixed: each 8 or 4, by VDQS."),
+        choice("--weight-bits", ("auto", "8", "4", "2"), "auto: 8 where the flash allows, else some layers 4."),
+        click.option(
+            "--lam",
+            type=click.FloatRange(0, 1),
+            default=DEFAULT_LAMBDA,
+            show_default=True,
+            help="VDQS: information against cost.",
+        ),
+        choice("--information", ("measured", "sqnr", "entropy"), "VDQS: what counts as information; the paper's: entropy."),
     )
     for option in reversed(options):
         function = option(function)

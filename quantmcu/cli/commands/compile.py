@@ -10,7 +10,7 @@ import click
 import quantmcu
 from quantmcu.build.harness import HARNESSES
 from quantmcu.cli.command import command, progress
-from quantmcu.cli.options import MODEL, PREPROCESS, TOOLCHAIN, Bytes, patch_options
+from quantmcu.cli.options import MODEL, PREPROCESS, TOOLCHAIN, Bytes, bits_options, patch_options
 from quantmcu.cli.output import Output
 from quantmcu.codegen.optimize import OPTIMIZE
 from quantmcu.errors import UsageError
@@ -25,6 +25,7 @@ from quantmcu.report.tables import next_steps, summary
 @click.option("--out", metavar="DIR", type=click.Path(path_type=Path), help="Default: MODEL-BOARD in this folder.")
 @PREPROCESS
 @patch_options
+@bits_options
 @click.option(
     "--optimize", type=click.Choice(OPTIMIZE), default="balanced", show_default=True, help="Fewest cycles, or least flash."
 )

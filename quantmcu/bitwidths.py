@@ -1,0 +1,212 @@
+"""Chooses the bits of weights (so that they fit the flash) and of feature maps (VDQS), and quantizes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from quantmcu.codegen.kernel import Core
+from quantmcu.codegen.select import flat, select_kernels
+from quantmcu.data import Dataset
+from quantmcu.errors import UsageError
+from quantmcu.ir import Graph, ops
+from quantmcu.ir.verify import verify
+from quantmcu.memory.budget import Budget
+from quantmcu.patch.request import PatchRequest
+from quantmcu.planning import choose_plan
+from quantmcu.program.bitops import bitops_of_a_bit, program_bitops
+from quantmcu.program.lower import lower
+from quantmcu.program.program import Program
+from quantmcu.program.stages import PatchStage
+from quantmcu.progress import StageClock
+from quantmcu.quant import Calibration, choose_weight_bits, input_moments, measure_options, quantize, weight_bytes
+from quantmcu.quant.divergence import map_divergences
+from quantmcu.quant.map_costs import feature_maps
+from quantmcu.quant.map_memory import TimelineMemory
+from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information, scores_of, search_bits, tensor_bits
+from quantmcu.targets import Board
+
+CODE_SHARE = 50
+"""`auto` leaves one part of so many of the flash for the code of kernels, which only the linker knows exactly.
+
+MobileNetV2 on nucleo-f767 has 41 KiB of code in all. The budget counts 24 KiB; a fiftieth of the flash is 41 KiB more.
+"""
+
+
+@dataclass(frozen=True)
+class BitsRequest:
+    """What bits the user wants.
+
+    Attributes:
+        maps: "8", or "mixed": VDQS chooses among 8 and 4.
+        weights: "8", "4", "2", or "auto": 8 where they fit the flash, else some layers 4.
+        lam: weight of information against cost in the score of VDQS, 0 .. 1.
+        information: what VDQS takes for information: "measured", "sqnr" or "entropy".
+
+    Raises:
+        UsageError: a value is none of these.
+    """
+
+    maps: str = "8"
+    weights: str = "auto"
+    lam: float = DEFAULT_LAMBDA
+    information: Information = "measured"
+
+    def __post_init__(self) -> None:
+        for option, value, allowed in (
+            ("--bits", self.maps, ("8", "mixed")),
+            ("--weight-bits", self.weights, ("auto", "8", "4", "2")),
+            ("--information", self.information, ("measured", "sqnr", "entropy")),
+        ):
+            if value not in allowed:
+                raise UsageError(f"unknown value '{value}'", option, hint=f"one of {', '.join(allowed)}")
+        if not 0 <= self.lam <= 1:
+            raise UsageError(f"{self.lam:g} is out of range", "--lam", hint="a number from 0 (cost) to 1 (information)")
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedNetwork:
+    """The network in integers.
+
+    Attributes:
+        graph: quantized.
+        program: lowered from it, without patch stages.
+        weight_bits, map_bits: by operator and by tensor, where they are not 8.
+        search: what the search for the maps' bits did, for result.json; empty without search.
+    """
+
+    graph: Graph
+    program: Program
+    weight_bits: Mapping[str, int]
+    map_bits: Mapping[str, int]
+    search: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class BitChooser:
+    """Everything that the choice depends on."""
+
+    graph: Graph
+    calibration: Calibration
+    dataset: Dataset
+    board: Board
+    budget: Budget
+    patches: PatchRequest
+    clock: StageClock
+
+    def choose(self, request: BitsRequest) -> QuantizedNetwork:
+        """The quantized network.
+
+        Raises:
+            QuantMCUError: the weights don't fit the flash with any bits allowed.
+        """
+        with self.clock.stage("quantize"):
+            network = self._network(quantize(self.graph, self.calibration))
+        with self.clock.stage("weight bits"):
+            network = self._with_weight_bits(network, request.weights)
+        if request.maps == "8":
+            return network
+        with self.clock.stage("map bits"):
+            return self._with_map_bits(network, request)
+
+    @staticmethod
+    def _network(
+        graph: Graph, maps: Mapping[str, int] | None = None, search: Mapping[str, Any] | None = None
+    ) -> QuantizedNetwork:
+        verify(graph)
+        layers = {op.name: op.quantized.bits for op in graph.ops if isinstance(op, _Layer) and op.quantized}
+        narrow = {name: bits for name, bits in layers.items() if bits < 8}
+        return QuantizedNetwork(graph, lower(graph), narrow, maps or {}, search or {})
+
+    def _with_weight_bits(self, network: QuantizedNetwork, wanted: str) -> QuantizedNetwork:
+        layers = [op for op in self.graph.ops if isinstance(op, _Layer) and _can_be_narrow(op)]
+        names = [op.name for op in layers]
+        if wanted == "8" or not layers:
+            return network
+        if wanted != "auto":
+            graph = self._quantized(dict.fromkeys(names, int(wanted)))
+            return self._network(graph)
+        stored = self._constant_bytes(network.program)
+        room = self.budget.constant_bytes - self.budget.flash_bytes // CODE_SHARE
+        if stored <= room:
+            return network
+        others = stored - sum(weight_bytes(op, 8) for op in layers)
+        candidates = {8: network.graph, 4: self._quantized(dict.fromkeys(names, 4))}
+        options = measure_options(self.graph, candidates, self.dataset, names, progress=self.clock.advance)
+        chosen = choose_weight_bits(options, room - others)
+        by_name = {bits: {op.name: op for op in graph.ops} for bits, graph in candidates.items()}
+        mixed = network.graph.with_ops(by_name[chosen.get(op.name, 8)][op.name] for op in network.graph.ops)
+        count = sum(bits < 8 for bits in chosen.values())
+        self.clock.note(
+            f"weights of 8 bits and tables need {stored:,} bytes of flash, {room:,} are there for them: "
+            f"{count} of {len(names)} layers have weights of 4 bits"
+        )
+        return self._network(mixed)
+
+    def _quantized(self, weight_bits: Mapping[str, int], maps: Mapping[str, int] | None = None) -> Graph:
+        moments = input_moments(
+            self.graph, self.dataset, weight_bits, limit=self.calibration.samples, progress=self.clock.advance
+        )
+        return quantize(
+            self.graph, self.calibration, weight_bits=weight_bits, activation_bits=maps or {}, moments=moments
+        )
+
+    def _constant_bytes(self, program: Program) -> int:
+        """Flash for weights and tables with the kernels of 8 bits."""
+        core = Core(self.board.core, self.board.has_dsp, self.board.fpu is not None)
+        return sum(
+            constant.data.nbytes
+            for selection in flat(select_kernels(program, core))
+            if selection.kernel is not None
+            for constant in selection.kernel.lower(selection.context).constants
+        )
+
+    def _with_map_bits(self, network: QuantizedNetwork, request: BitsRequest) -> QuantizedNetwork:
+        """VDQS over all maps, with the costs and the memory of the plan that 8 bits would get."""
+        candidate = choose_plan(network.program, self.board, self.budget, self.patches, may_overflow=True).candidate
+        costs = {(n, bits): float(c * bits) for n, c in bitops_of_a_bit(candidate.program).items() for bits in (8, 4)}
+        stages = [step for step in candidate.program.steps if isinstance(step, PatchStage)]
+        stitched = frozenset(name for stage in stages for name in stage.outputs)
+        maps = feature_maps(self.graph, self.calibration, costs, fixed=stitched)
+        measured = (
+            map_divergences(self.graph, self.calibration, maps, self.dataset, progress=self.clock.advance)
+            if request.information == "measured"
+            else {}
+        )
+        channels = {name: tensor.shape[-1] for name, tensor in self.graph.tensors.items() if tensor.shape}
+        memory = TimelineMemory(candidate.timeline, maps, channels, [stage.name for stage in stages])
+        found = search_bits(
+            maps,
+            scores_of(maps, request.lam, request.information, measured),
+            memory=memory,
+            memory_limit=self.budget.arena_bytes,
+        )
+        bits = tensor_bits(maps, found.bits)
+        narrow = {name: count for name, count in bits.items() if count < 8}
+        requantized = quantize(self.graph, self.calibration, activation_bits=bits)
+        graph = self._with_weights_of(network, requantized)
+        search = {
+            "lambda": request.lam,
+            "information": request.information,
+            "bitops_of_8_bit_maps": program_bitops(candidate.program),
+            "peak_bytes": found.peak_bytes,
+            "maps": [
+                {"map": m.name, "bits": found.bits[m.name], "score": round(found.scores[m.name, found.bits[m.name]], 6)}
+                for m in maps
+            ],
+        }
+        return self._network(graph, narrow, search)
+
+    def _with_weights_of(self, network: QuantizedNetwork, graph: Graph) -> Graph:
+        """`graph` with the integer weights of `network`, where these have fewer bits."""
+        known = {op.name: op for op in network.graph.ops if op.name in network.weight_bits}
+        return graph.with_ops(known.get(op.name, op) for op in graph.ops)
+
+
+_Layer = ops.Conv2D | ops.Dense
+
+
+def _can_be_narrow(op: ops.Conv2D | ops.Dense) -> bool:
+    """Grouped and depthwise convolutions have few weights, each of which counts: they stay at 8 bits."""
+    return isinstance(op, ops.Dense) or op.groups == 1

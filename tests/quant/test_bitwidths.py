@@ -1,0 +1,104 @@
+"""Bits of weights under a flash budget and of feature maps by VDQS, chosen as `compile` does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnxruntime
+import pytest
+from test_weight_reconstruction import LAYERS, images, network  # noqa: F401  (images is a fixture)
+
+from quantmcu.bitwidths import BitChooser, BitsRequest
+from quantmcu.data import Dataset
+from quantmcu.errors import QuantMCUError, UsageError
+from quantmcu.export import export_onnx
+from quantmcu.ir import Graph, ops
+from quantmcu.memory.budget import Budget, budget_of
+from quantmcu.patch.request import PatchRequest
+from quantmcu.progress import SilentProgress, StageClock
+from quantmcu.quant import calibrate, weight_bytes
+from quantmcu.reference import execute
+from quantmcu.targets import load_board
+
+BOARD = load_board("nucleo-f446")
+
+
+@pytest.fixture(scope="module")
+def chooser(images: Dataset) -> BitChooser:  # noqa: F811
+    graph = network()
+    clock = StageClock(SilentProgress())
+    return BitChooser(graph, calibrate(graph, images), images, BOARD, budget_of(BOARD), PatchRequest(), clock)
+
+
+def layers_of(graph: Graph) -> list[ops.Conv2D | ops.Dense]:
+    return [op for op in graph.ops if isinstance(op, ops.Conv2D | ops.Dense)]
+
+
+def with_budget(chooser: BitChooser, **changes: int) -> BitChooser:
+    return replace(chooser, budget=replace(chooser.budget, **changes), clock=StageClock(SilentProgress()))
+
+
+def test_weights_keep_8_bits_where_they_fit(chooser: BitChooser) -> None:
+    network_ = chooser.choose(BitsRequest())
+    assert not network_.weight_bits
+    assert not network_.map_bits
+    assert not network_.search
+
+
+@pytest.mark.parametrize("missing", [60, 300])
+def test_auto_lowers_layers_until_the_flash_suffices(chooser: BitChooser, missing: int) -> None:
+    room = chooser._constant_bytes(chooser.choose(BitsRequest()).program) - missing
+    tight = with_budget(chooser, constant_bytes=room, flash_bytes=0)
+    chosen = tight.choose(BitsRequest())
+    assert chosen.weight_bits
+    assert set(chosen.weight_bits.values()) == {4}
+    assert "grouped" not in chosen.weight_bits  # few weights, each of which counts
+    stored = {op.name: weight_bytes(op, chosen.weight_bits.get(op.name, 8)) for op in layers_of(chosen.graph)}
+    eight = sum(weight_bytes(op, 8) for op in layers_of(chosen.graph))
+    assert eight - sum(stored.values()) >= missing
+    assert "layers have weights of 4 bits" in tight.clock.notes[0]
+
+
+def test_too_little_flash_says_what_the_fewest_bits_need(chooser: BitChooser) -> None:
+    with pytest.raises(QuantMCUError, match="even with the fewest bits"):
+        with_budget(chooser, constant_bytes=900, flash_bytes=0).choose(BitsRequest())
+
+
+def test_mixed_maps_agree_with_the_exported_model(chooser: BitChooser, images: Dataset) -> None:  # noqa: F811
+    chosen = chooser.choose(BitsRequest(maps="mixed", weights="4", lam=0.3, information="sqnr"))
+    assert set(chosen.weight_bits) == set(LAYERS) - {"grouped"}
+    assert chosen.map_bits
+    assert [entry["map"] for entry in chosen.search["maps"]] == ["a", "b", "c", "d"]
+    assert chosen.search["bitops_of_8_bit_maps"] > 0
+    session = onnxruntime.InferenceSession(export_onnx(chosen.graph, qdq=True).SerializeToString())
+    source, output = chosen.program.values["x"].qparams, chosen.program.values["y"].qparams
+    assert source is not None
+    assert output is not None
+    errors = []
+    for sample in images.take(10):
+        (expected,) = session.run(None, dict(sample.inputs))
+        codes = execute(chosen.program, {"x": source.quantize(sample.inputs["x"].transpose(0, 2, 3, 1))})["y"]
+        errors.append(np.abs(output.dequantize(codes) - expected).max() / output.scale)
+    assert np.mean(errors) < 4
+
+
+def test_memory_limit_makes_maps_narrow(chooser: BitChooser) -> None:
+    def budget(nbytes: int) -> Budget:
+        region = replace(chooser.budget.regions[0], capacity=nbytes)
+        return replace(chooser.budget, regions=(region,))
+
+    off = replace(chooser, patches=PatchRequest("off"))
+    roomy = off.choose(BitsRequest(maps="mixed", lam=1.0))
+    assert not roomy.map_bits
+    limit = roomy.search["peak_bytes"] - 200
+    tight = replace(off, budget=budget(limit)).choose(BitsRequest(maps="mixed", lam=1.0))
+    assert tight.map_bits
+    assert tight.search["peak_bytes"] <= limit
+
+
+def test_wrong_requests() -> None:
+    with pytest.raises(UsageError, match="unknown value '6'"):
+        BitsRequest(weights="6")
+    with pytest.raises(UsageError, match=r"1\.5 is out of range"):
+        BitsRequest(lam=1.5)
