@@ -50,7 +50,7 @@ def _multiplication_cycles(context: StepContext) -> float:
 
 def _transfer_cycles(context: StepContext) -> float:
     step = context.step
-    read = sum(value.nbytes for value in context.inputs)
+    read: float = sum(value.nbytes for value in context.inputs)
     if isinstance(step, Convolution):
         read += step.weight.size * step.weight_bits / 8
     return (read / _WORDS_PER_CYCLE.get(context.core.name, 1) + context.output.nbytes) / 4

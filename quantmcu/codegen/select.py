@@ -155,22 +155,22 @@ def limit_generated_code(selections: Sequence[AnySelection], limit: int = GENERA
         selections: with any kernels.
         limit: estimated bytes of generated code in all.
     """
-    kept = {selection.step.name: selection for selection in flat(selections)}
-    shared: dict[str, Selection] = {}
+    kept = {selection: selection for selection in flat(selections)}
+    shared: dict[Selection, Selection] = {}
     while sum((code := _generated(kept.values())).values()) > limit:
         losses = dict.fromkeys(code, 0.0)
-        for name, selection in kept.items():
-            if _code_of(selection) and name not in shared:
-                shared[name] = _without_generated_code(selection)
+        for first, selection in kept.items():
+            if _code_of(selection) and first not in shared:
+                shared[first] = _without_generated_code(selection)
             for file in _code_of(selection):
-                losses[file] += shared[name].cycles - selection.cycles
+                losses[file] += shared[first].cycles - selection.cycles
         dropped = min((losses[file] / code[file], file) for file in code)[1]
-        kept |= {name: shared[name] for name, selection in kept.items() if dropped in _code_of(selection)}
+        kept |= {first: shared[first] for first, selection in kept.items() if dropped in _code_of(selection)}
 
     def limited(item: AnySelection) -> AnySelection:
         if isinstance(item, StageSelection):
-            return replace(item, selections=tuple(kept[inner.step.name] for inner in item.selections))
-        return kept[item.step.name]
+            return replace(item, selections=tuple(kept[inner] for inner in item.selections))
+        return kept[item]
 
     return [limited(item) for item in selections]
 
