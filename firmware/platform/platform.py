@@ -19,7 +19,12 @@ from platformio.platform.base import PlatformBase
 
 HERE = Path(__file__).resolve().parent
 REGISTRY_GCC = "toolchain-gccarmnoneeabi"
-UPLOAD_TOOLS = {"stlink": "tool-openocd", "cmsis-dap": "tool-openocd", "sam-ba": "tool-bossac-nordicnrf52"}
+UPLOAD_TOOLS = {
+    "stlink": "tool-openocd",
+    "cmsis-dap": "tool-openocd",
+    "sam-ba": "tool-bossac-nordicnrf52",
+    "dfu": "tool-dfuutil-arduino",
+}
 
 
 def _load(name):
@@ -62,6 +67,7 @@ class QuantmcuPlatform(PlatformBase):
         installed = {
             "tool-openocd": shutil.which("openocd") or _importable("openocd_esp32") or _importable("pyocd"),
             "tool-bossac-nordicnrf52": shutil.which("bossac"),
+            "tool-dfuutil-arduino": shutil.which("dfu-util"),
         }
         for tool, found in installed.items():
             needed = "upload" in (targets or []) and UPLOAD_TOOLS.get(protocol) == tool and not found

@@ -47,7 +47,10 @@ def assemble(source: Path) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         built = Path(folder) / "boot2.o"
         subprocess.run(["arm-none-eabi-gcc", "-c", str(source), "-o", str(built)], check=True)
-        return bytes(ELFFile(io.BytesIO(built.read_bytes())).get_section_by_name(".boot2").data())
+        section = ELFFile(io.BytesIO(built.read_bytes())).get_section_by_name(".boot2")
+    if section is None:
+        raise SystemExit(f"{source} has no section .boot2")
+    return bytes(section.data())
 
 
 def header(data: bytes) -> str:

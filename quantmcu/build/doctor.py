@@ -21,7 +21,7 @@ from quantmcu.build.toolchain import (
     registry_reachable,
     registry_toolchain_installed,
 )
-from quantmcu.build.uploader import installed_uploader
+from quantmcu.build.uploader import BOARDS_OF_TOOL, installed_uploader, uploader_hint
 from quantmcu.errors import ToolError
 
 
@@ -103,15 +103,15 @@ def _optional() -> Iterator[Check]:
     yield _program(
         "QEMU", ("qemu-system-arm",), "only for the project's own cross-checks; Debian: apt install qemu-system-arm"
     )
-    tool = installed_uploader("stlink")
-    yield Check(
-        "flashing tool",
-        tool is not None,
-        tool or "neither OpenOCD nor pyOCD",
-        "pip install openocd-esp32",
-        required=False,
-    )
+    for protocol, boards in BOARDS_OF_TOOL.items():
+        yield _flashing(protocol, boards)
     yield _serial_ports()
+
+
+def _flashing(protocol: str, boards: str) -> Check:
+    tool = installed_uploader(protocol)
+    detail = f"{tool}, for {boards}" if tool else f"none, for {boards}"
+    return Check(f"flashing by {protocol}", tool is not None, detail, uploader_hint(protocol), required=False)
 
 
 def _program(name: str, candidates: tuple[str, ...], hint: str) -> Check:

@@ -100,12 +100,14 @@ _UPLOAD_CAUSES = (
         "`python -m pyocd pack install` with the name of the chip fetches its description; or install OpenOCD",
     ),
     (
-        r"no board's disk found|specify `upload_port`|Couldn't find a board on the selected port|No device found on",
+        r"no board's disk found|specify `upload_port`|Couldn't find a board on the selected port|No device found on"
+        r"|No DFU capable USB device",
         "no board found",
-        "connect the board by USB; press reset twice for the boot loader; or name the port with --port",
+        "connect the board by USB; enter its boot loader (Arduino: press reset twice; Pico: hold BOOTSEL while plugging "
+        "in); or name the port or disk with --port",
     ),
     (
-        r"(openocd|bossac): (command )?not found|No module named pyocd|HTTPClientError|UnknownPackageError",
+        r"(openocd|bossac|dfu-util): (command )?not found|No module named pyocd|HTTPClientError|UnknownPackageError",
         "no upload tool",
         "`pip install openocd-esp32` (an OpenOCD with ST-LINK) or `pip install pyocd`: neither needs root rights",
     ),

@@ -26,13 +26,22 @@ _UPLOADERS = {
     "cmsis-dap": _Uploader("openocd", ("openocd_esp32", "pyocd"), "tool-openocd", _PROBE_HINT),
     "pyocd": _Uploader(None, ("pyocd",), None, "`pip install pyocd`"),
     "sam-ba": _Uploader("bossac", (), "tool-bossac-nordicnrf52", "install Arduino's bossac 1.9 and put it on PATH"),
+    "dfu": _Uploader("dfu-util", (), "tool-dfuutil-arduino", "install dfu-util (Debian: apt install dfu-util)"),
+}
+
+#: For whom a tool is, in `quantmcu doctor`.
+BOARDS_OF_TOOL = {
+    "stlink": "ST boards (or copy to the board's disk: --protocol mbed)",
+    "sam-ba": "Arduino Nano 33 BLE",
+    "dfu": "Arduino Portenta H7",
+    "uf2": "Raspberry Pi Pico: copies a file to its disk",
 }
 
 
 def installed_uploader(protocol: str) -> str | None:
     """What would flash with `protocol`: a path, `python -m ...` or a package; None where nothing is installed.
 
-    `mbed` and `custom` need no tool: the one copies a file, the other is the user's.
+    `mbed`, `uf2` and `custom` need no tool: those copy a file, the last is the user's.
     """
     uploader = _UPLOADERS.get(protocol)
     if uploader is None:
@@ -42,6 +51,11 @@ def installed_uploader(protocol: str) -> str | None:
     if uploader.package and platformio_package_installed(uploader.package):
         return uploader.package
     return next((f"python -m {module}" for module in uploader.modules if importlib.util.find_spec(module)), None)
+
+
+def uploader_hint(protocol: str) -> str:
+    """How to get a tool for `protocol`."""
+    return _UPLOADERS[protocol].hint if protocol in _UPLOADERS else ""
 
 
 def require_uploader(protocol: str) -> None:

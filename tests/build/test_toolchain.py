@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
@@ -127,6 +129,46 @@ def test_flashing_to_a_disk_copies_the_very_firmware(build: Build, tmp_path: Pat
     assert (disk / "firmware.bin").read_bytes() == marked
 
 
+def test_flashing_by_uf2(build: Build, tmp_path: Path) -> None:
+    """RP2040, with a folder in its disk's place: all blocks together are the image, at the flash's address."""
+    project = build("pico", "zig").elf.parent
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with pytest.raises(ToolError, match="no board found") as caught:
+        flash_project(project, load_board("pico"), port=str(disk))
+    assert "hold BOOTSEL" in caught.value.hint
+    (disk / "INFO_UF2.TXT").write_text("UF2 Bootloader v3.0\r\nModel: Raspberry Pi RP2\r\nBoard-ID: RPI-RP2\r\n")
+    flash_project(project, load_board("pico"), port=str(disk))
+    blocks = (disk / "firmware.uf2").read_bytes()
+    image = (project / "firmware.bin").read_bytes()
+    count = -(-len(image) // 256)
+    assert len(blocks) == 512 * count
+    flashed = b""
+    for number in range(count):
+        block = blocks[512 * number : 512 * (number + 1)]
+        *magic, flags, address, size, index, total, family = struct.unpack("<8I", block[:32])
+        assert magic == [0x0A324655, 0x9E5D5157]
+        assert block[-4:] == struct.pack("<I", 0x0AB16F30)
+        assert (flags, size, index, total, family) == (0x2000, 256, number, count, 0xE48BFF56)
+        assert address == 0x10000000 + 256 * number
+        flashed += block[32:288]
+    assert flashed[: len(image)] == image
+
+
+def test_flashing_by_dfu(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Portenta, with a stand-in for dfu-util on PATH that writes down its arguments."""
+    called = tmp_path / "called"
+    tool = tmp_path / "bin" / "dfu-util"
+    tool.parent.mkdir()
+    tool.write_text(f'#!/bin/sh\necho "$@" > {called}\n')
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
+    project = build("portenta-h7", "zig").elf.parent
+    flash_project(project, load_board("portenta-h7"))
+    assert called.read_text().startswith("--device 2341:035b -a 0 --dfuse-address 0x08040000:leave -D ")
+    assert called.read_text().rstrip().endswith("firmware.bin")
+
+
 def test_flashing_to_a_disk_that_is_not_there(build: Build, tmp_path: Path) -> None:
     project = build("nucleo-f767", "zig").elf.parent
     with pytest.raises(ToolError, match="no board found"):
@@ -150,5 +192,7 @@ def test_doctor_on_a_bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not compiler.ok
     assert compiler.required
     assert "quantmcu[zig]" in compiler.hint
-    assert not checks["flashing tool"].ok
-    assert not checks["flashing tool"].required
+    for protocol in ("stlink", "sam-ba", "dfu"):
+        assert not checks[f"flashing by {protocol}"].ok
+        assert not checks[f"flashing by {protocol}"].required
+        assert checks[f"flashing by {protocol}"].hint

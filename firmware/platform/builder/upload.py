@@ -6,6 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import uf2
+
 VARIABLE = "QUANTMCU_UPLOAD_PROTOCOL"  # overrides platformio.ini
 
 
@@ -16,6 +18,12 @@ def add_target(env, board, program, firmware):
     if protocol in ("stlink", "cmsis-dap", "pyocd"):
         env.Replace(UPLOADCMD=_probe_command(env, board, protocol))
         source, actions = program, [env.VerboseAction("$UPLOADCMD", "Uploading $SOURCE")]
+    elif protocol == "uf2":
+        source = firmware
+        actions = [env.VerboseAction(_copy_uf2, "Copying $SOURCE as UF2 to the boot loader's disk")]
+    elif protocol == "dfu":
+        env.Replace(UPLOADCMD=f'dfu-util --device {board.get("upload.dfu_id")} -a 0 {_dfu_address(board)} -D "$SOURCE"')
+        source, actions = firmware, [env.VerboseAction("$UPLOADCMD", "Uploading $SOURCE")]
     elif protocol == "mbed":
         source = firmware
         actions = [env.VerboseAction(_copy_to_disk, "Copying $SOURCE to the board's disk")]
@@ -61,6 +69,37 @@ def _copy_to_disk(env, target, source):
         sys.stderr.write(f"Error: no board's disk found{f' at {disk}' if disk else ''}\n")
         env.Exit(1)
     shutil.copyfile(str(source[0]), Path(disk) / "firmware.bin")
+
+
+def _flash_origin(board):
+    """Where the image begins."""
+    return next(int(region["origin"], 16) for region in board.get("quantmcu.memory") if region["kind"] == "flash")
+
+
+def _dfu_address(board):
+    """Where dfu-util writes (ST's DfuSe), and that the program starts afterwards."""
+    return f"--dfuse-address {_flash_origin(board):#010x}:leave"
+
+
+def _copy_uf2(env, target, source):
+    """The boot loader programs the file as it comes, and restarts before the copy is closed."""
+    board = env.BoardConfig()
+    name = board.get("upload.uf2_disk")
+    disk = Path(env.subst("$UPLOAD_PORT") or _mounted_disk(name) or "")
+    if not (disk / "INFO_UF2.TXT").is_file():
+        sys.stderr.write(f"Error: no board's disk found: looked for {name} with INFO_UF2.TXT\n")
+        env.Exit(1)
+    image = Path(str(source[0])).read_bytes()
+    family = int(board.get("upload.uf2_family"), 16)
+    (disk / "firmware.uf2").write_bytes(uf2.uf2(image, _flash_origin(board), family))
+
+
+def _mounted_disk(name):
+    """Mount point of the disk `name`."""
+    from platformio.device.list.util import list_logical_devices
+
+    disks = (disk["path"] for disk in list_logical_devices() if name in (disk["name"], Path(disk["path"]).name))
+    return next(disks, None)
 
 
 def _enter_boot_loader(env, target=None, source=None):
