@@ -90,15 +90,17 @@ def memory(result: dict[str, Any]) -> Table:
 
 
 def layers(result: dict[str, Any]) -> Table:
-    """One row a step: cycles, MACs, distance from the least possible. Bits have a column where not all are 8."""
+    """One row a step: MACs, cycles, distance from the least possible. Bits have a column where not all are 8.
+
+    Kernels are in result.json and on the page: here the names of the layers need the room.
+    """
     rows = charts.layers(result)
     mixed = any(layer.narrow for layer in rows)
-    bits, width = (["=Bits"], 16) if mixed else ([], 24)
-    table = plain_table("=Layer", "=Kernel", *bits, ">MACs", ">Cycles", ">/MAC", ">x Bound", ">Share")
+    bits, width = (["=Bits"], 26) if mixed else ([], 35)
+    table = plain_table("=Layer", *bits, ">MACs", ">Cycles", ">/MAC", ">x bound", ">Share")
     for layer in rows:
         table.add_row(
             Text(ending(layer.name, width)),
-            ending(layer.kernel, 20),
             *([layer.bits] if mixed else []),
             count(layer.macs) if layer.macs else "",
             f"{layer.cycles:,}" if layer.cycles is not None else "-",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+import io
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import quantmcu
 from quantmcu.report import charts, render_report
 from quantmcu.report.charts import flattened, timeline
 from quantmcu.report.comparison import compare_results
+from quantmcu.report.tables import layers
 from quantmcu.report.text import count, ending, milliseconds, percent, size
 from quantmcu.results import Result
 
@@ -129,3 +132,23 @@ def test_patches_are_drawn(small_model: Path, tmp_path: Path) -> None:
 def test_no_patches_no_section(complete: Result) -> None:
     assert charts.stages(complete.data) == []
     assert "Patches" not in "".join(parsed(render_report(complete.data)).itertext())
+
+
+@pytest.mark.parametrize("weight_bits", [8, 4])
+def test_the_table_of_layers_fits_80_columns(weight_bits: int, complete: Result) -> None:
+    """Long names and large numbers: no cell is cut."""
+    data = copy.deepcopy(complete.data)
+    for step, timed in zip(data["steps"], data["latency"]["by_layer"], strict=True):
+        step["name"] = timed["name"] = f"/features/features.17/conv/conv.{step['name']}/Conv"
+        step["macs"] = timed["macs"] = 88_800_000
+        step["theoretical_cycles"] = 20_000_000
+        step["weight_bits"] = weight_bits
+        timed["cycles"] = 123_456_789
+    console = Console(width=80, file=io.StringIO())
+    console.print(layers(data))
+    assert isinstance(console.file, io.StringIO)
+    heading, _, *rows = console.file.getvalue().splitlines()
+    assert heading.split()[-1] == "Share"
+    assert ("Bits" in heading) == (weight_bits == 4)
+    for row in rows:
+        assert re.search(r"88\.8 M +123,456,789 +1\.39 +6\.17 +\d+\.\d %$", row.rstrip())
