@@ -71,4 +71,6 @@ def collapsed(counts: Sequence[int], *strides: Sequence[int]) -> Box:
             axes.append((count, steps))
     if not axes:
         axes = [(1, (1,) * len(strides))]
-    return Box(tuple(count for count, _ in axes), tuple(tuple(steps[i] for _, steps in axes) for i in range(len(strides))))
+    return Box(
+        tuple(count for count, _ in axes), tuple(tuple(steps[i] for _, steps in axes) for i in range(len(strides)))
+    )

@@ -1,6 +1,6 @@
 """One step as a self-contained memory image: what a caller of its kernel lays out in memory, and the calls to make.
 
-Kernel tests and benchmarks run single steps with it, on the host and on the emulated cores, without generating a project.
+Kernel tests and benchmarks run single steps with it, on the host and on the emulated cores, without a project.
 """
 
 from __future__ import annotations

@@ -56,7 +56,11 @@ WARNINGS = ("-std=c11", "-Wall", "-Wextra", "-Werror", "-Wconversion")
 
 
 def context_for(
-    step: Step, input_shapes: Sequence[tuple[int, ...]], output_shape: tuple[int, ...], core: Core = CORTEX_M7, bits: int = 8
+    step: Step,
+    input_shapes: Sequence[tuple[int, ...]],
+    output_shape: tuple[int, ...],
+    core: Core = CORTEX_M7,
+    bits: int = 8,
 ) -> StepContext:
     """A step with values of these shapes around it."""
     qparams = QParams(8, 1.0, 0)
@@ -127,7 +131,9 @@ class HostServer:
         parts = [struct.pack("<2q", len(image.blocks), image.output)]
         for block in image.blocks:
             parts += [struct.pack("<q", len(block.data)), block.data]
-        pointers = [(i, offset, t.block, t.offset) for i, b in enumerate(image.blocks) for offset, t in b.pointers.items()]
+        pointers = [
+            (i, offset, t.block, t.offset) for i, b in enumerate(image.blocks) for offset, t in b.pointers.items()
+        ]
         parts.append(struct.pack("<q", len(pointers)))
         parts += [struct.pack("<4q", *pointer) for pointer in pointers]
         parts.append(struct.pack("<q", len(image.calls)))
@@ -239,7 +245,7 @@ def run_on_core(
     guard: bool = True,
     flags: tuple[str, ...] = ("-O2",),
 ) -> CoreRun:
-    """Runs the kernel on the context's core; `guard`: every access outside of the step's buffers, or unaligned, fails."""
+    """Runs the kernel on the context's core; with `guard`, accesses outside of its buffers, or unaligned ones, fail."""
     if kernel.lower(context).generated:
         raise ValueError("check_on_core compiles what is generated")
     emulated = machine(context.core.name, compiler, guard, flags, kernel.lower(context).sources)

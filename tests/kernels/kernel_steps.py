@@ -71,9 +71,9 @@ def requantizations(draw: st.DrawFn, count: int, reach: float, signed: bool = Fa
 
 
 @st.composite
-def geometries(draw: st.DrawFn, largest_kernel: int = 5, dilated: bool = True) -> tuple[
-    Shape, tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int, int, int], tuple[int, int]
-]:
+def geometries(
+    draw: st.DrawFn, largest_kernel: int = 5, dilated: bool = True
+) -> tuple[Shape, tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int, int, int], tuple[int, int]]:
     """Input height and width, kernel, strides, dilations, pads, output height and width."""
     kernel = draw(st.tuples(*[st.integers(1, largest_kernel)] * 2))
     if draw(st.booleans()):
@@ -88,9 +88,9 @@ def geometries(draw: st.DrawFn, largest_kernel: int = 5, dilated: bool = True) -
 
 
 @st.composite
-def square_geometries(draw: st.DrawFn) -> tuple[
-    Shape, tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int, int, int], tuple[int, int]
-]:
+def square_geometries(
+    draw: st.DrawFn,
+) -> tuple[Shape, tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int, int, int], tuple[int, int]]:
     """What most networks use: square kernels, strides 1 and 2, padding that keeps the size."""
     kernel, stride = draw(st.sampled_from([1, 3, 5, 7])), draw(st.sampled_from([1, 2]))
     pad = kernel // 2
@@ -138,9 +138,18 @@ def convolutions(draw: st.DrawFn, kind: str = "any", square: bool = False) -> Ca
     bias = (rng.integers(-2000, 2000, outputs) - zero_point * total).astype(np.int32)
     input_shape, output_shape = (1, *size, channels), (1, *output, outputs)
     step = steps.Convolution(
-        name="step", inputs=("in0",), output="out", weight=weight, weight_bits=8, bias=bias,
-        requantize=draw(requantizations(outputs, reach)), input_zero_point=zero_point,
-        strides=strides, dilations=dilations, pads=pads, groups=groups,
+        name="step",
+        inputs=("in0",),
+        output="out",
+        weight=weight,
+        weight_bits=8,
+        bias=bias,
+        requantize=draw(requantizations(outputs, reach)),
+        input_zero_point=zero_point,
+        strides=strides,
+        dilations=dilations,
+        pads=pads,
+        groups=groups,
     )
     return Case(step, (input_shape,), output_shape, draw(codes_of(input_shape)))
 
@@ -160,7 +169,7 @@ def broadcasts(draw: st.DrawFn, count: int) -> tuple[tuple[Shape, ...], Shape]:
             shape = (1,) * (len(output) - 1) + output[-1:]
         elif kind == "any":
             shape = tuple(draw(st.sampled_from([n, 1])) for n in output)
-            shape = shape[draw(st.integers(0, len(shape) - 1)):] if index else shape
+            shape = shape[draw(st.integers(0, len(shape) - 1)) :] if index else shape
         operands.append(shape)
     return tuple(operands), np.broadcast_shapes(*operands)
 
@@ -187,7 +196,10 @@ def multiplies(draw: st.DrawFn) -> Case:
     """Products."""
     shapes, output = draw(broadcasts(2))
     step = steps.Multiply(
-        name="step", inputs=("in0", "in1"), output="out", zero_points=(draw(codes_256), draw(codes_256)),
+        name="step",
+        inputs=("in0", "in1"),
+        output="out",
+        zero_points=(draw(codes_256), draw(codes_256)),
         requantize=draw(requantizations(1, 255.0 * 255)),
     )
     return Case(step, shapes, output, draw(codes_of(*shapes)))
@@ -201,7 +213,9 @@ def lookups(draw: st.DrawFn) -> Case:
     """Tables."""
     shape = draw(maps)
     table = np.random.default_rng(draw(seeds)).integers(0, 256, 256, dtype=np.uint8)
-    return Case(steps.Lookup(name="step", inputs=("in0",), output="out", table=table), (shape,), shape, draw(codes_of(shape)))
+    return Case(
+        steps.Lookup(name="step", inputs=("in0",), output="out", table=table), (shape,), shape, draw(codes_of(shape))
+    )
 
 
 @st.composite
@@ -209,7 +223,9 @@ def prelus(draw: st.DrawFn) -> Case:
     """PRelu with slopes of both signs."""
     shape = draw(maps)
     requantize = draw(requantizations(1 + shape[-1], 255.0, signed=True))
-    step = steps.PRelu(name="step", inputs=("in0",), output="out", input_zero_point=draw(codes_256), requantize=requantize)
+    step = steps.PRelu(
+        name="step", inputs=("in0",), output="out", input_zero_point=draw(codes_256), requantize=requantize
+    )
     return Case(step, (shape,), shape, draw(codes_of(shape)))
 
 
@@ -235,8 +251,14 @@ def average_pools(draw: st.DrawFn) -> Case:
     channels = draw(st.integers(1, 40))
     count = draw(st.sampled_from([1, kernel[0] * kernel[1]]))
     step = steps.AveragePool(
-        name="step", inputs=("in0",), output="out", kernel=kernel, strides=strides, pads=pads,
-        input_zero_point=draw(codes_256), requantize=draw(requantizations(count, 255.0 * kernel[0] * kernel[1])),
+        name="step",
+        inputs=("in0",),
+        output="out",
+        kernel=kernel,
+        strides=strides,
+        pads=pads,
+        input_zero_point=draw(codes_256),
+        requantize=draw(requantizations(count, 255.0 * kernel[0] * kernel[1])),
     )
     shape = (1, *size, channels)
     return Case(step, (shape,), (1, *output, channels), draw(codes_of(shape)))
@@ -250,11 +272,9 @@ def concatenations(draw: st.DrawFn) -> Case:
     """Along any axis, with and without changes of scale."""
     shape = draw(small_shapes)
     axis = draw(st.integers(0, len(shape) - 1))
-    shapes = tuple(
-        (*shape[:axis], draw(st.integers(1, 9)), *shape[axis + 1:]) for _ in range(draw(st.integers(1, 4)))
-    )
+    shapes = tuple((*shape[:axis], draw(st.integers(1, 9)), *shape[axis + 1 :]) for _ in range(draw(st.integers(1, 4))))
     forms = tuple(draw(st.one_of(st.none(), linear_forms(1))) for _ in shapes)
-    output = (*shape[:axis], sum(s[axis] for s in shapes), *shape[axis + 1:])
+    output = (*shape[:axis], sum(s[axis] for s in shapes), *shape[axis + 1 :])
     names = tuple(f"in{i}" for i in range(len(shapes)))
     step = steps.Concatenate(name="step", inputs=names, output="out", axis=axis, forms=forms)
     return Case(step, shapes, output, draw(codes_of(*shapes)))
@@ -311,9 +331,15 @@ def linear_resizes(draw: st.DrawFn) -> Case:
         return rng.integers(0, limit, size).astype(np.int32)
 
     step = steps.ResizeLinear(
-        name="step", inputs=("in0",), output="out",
-        low_rows=table(height, shape[1]), high_rows=table(height, shape[1]), row_fractions=table(height, 2049),
-        low_columns=table(width, shape[2]), high_columns=table(width, shape[2]), column_fractions=table(width, 2049),
+        name="step",
+        inputs=("in0",),
+        output="out",
+        low_rows=table(height, shape[1]),
+        high_rows=table(height, shape[1]),
+        row_fractions=table(height, 2049),
+        low_columns=table(width, shape[2]),
+        high_columns=table(width, shape[2]),
+        column_fractions=table(width, 2049),
     )
     return Case(step, (shape,), (1, height, width, shape[3]), draw(codes_of(shape)))
 
@@ -354,7 +380,9 @@ def argmaxes(draw: st.DrawFn) -> Case:
     rows, length = draw(st.integers(1, 4)), draw(st.integers(1, 40))
     (codes,) = draw(codes_of((rows, length)))
     codes = codes // draw(st.sampled_from([1, 50]))
-    return Case(steps.ArgMax(name="step", inputs=("in0",), output="out"), ((rows, length),), (rows,), (codes,), output_bits=32)
+    return Case(
+        steps.ArgMax(name="step", inputs=("in0",), output="out"), ((rows, length),), (rows,), (codes,), output_bits=32
+    )
 
 
 ANY_STEP: dict[type[steps.Step], Callable[[], st.SearchStrategy[Case]]] = {

@@ -30,16 +30,16 @@ def context_of(case: Case, core: Core) -> StepContext:
     return context_for(case.step, case.input_shapes, case.output_shape, core)
 
 
-def many(kernel: Kernel, core: Core) -> st.SearchStrategy[list[Case]]:
+def many(kernel: Kernel, core: Core, count: int = 20) -> st.SearchStrategy[list[Case]]:
     """So many steps an example: what is generated for them is compiled at once."""
     supported = steps_for(kernel).filter(lambda case: kernel.unsupported(context_of(case, core)) is None)
-    return st.lists(supported, min_size=20, max_size=20)
+    return st.lists(supported, min_size=count, max_size=count)
 
 
 @by_kernel
 def test_equals_the_reference_on_the_host(kernel: Kernel) -> None:
     @once
-    @given(many(kernel, CORTEX_M7))
+    @given(many(kernel, CORTEX_M7, 12))
     def compare(cases: list[Case]) -> None:
         check_on_host(kernel, [(context_of(case, CORTEX_M7), case.codes) for case in cases])
 

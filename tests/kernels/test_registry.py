@@ -153,7 +153,9 @@ def test_dsp_kernels_refuse_other_cores(name: str) -> None:
 
 def test_every_step_type_has_a_kernel_for_cores_without_dsp() -> None:
     for kind in {kernel.step_type for kernel in all_kernels()}:
-        names = [k.name for k in all_kernels() if k.step_type is kind and "dsp" not in k.name and "generated" not in k.name]
+        names = [
+            k.name for k in all_kernels() if k.step_type is kind and "dsp" not in k.name and "generated" not in k.name
+        ]
         assert names, kind
         plain = Core("cortex-m0plus", False, False)
         assert all(example(name, plain) for name in names)

@@ -1,180 +1,31 @@
-"""Generates the block functions of the depthwise kernels (firmware/kernels/depthwise.h).
-
-The tile holds pairs of rows: a word is one column of two rows, as two half-words. So the taps of a kernel column that fall on the
-two rows of a pair are one SMLAD, and any column can be read without unaligned loads. A block of `rows` x `columns` outputs
-is summed in registers; a column, once loaded, serves all of them.
-"""
+"""Generates the block functions of the depthwise kernels (firmware/kernels/depthwise.h)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
+from quantmcu.codegen.assembly.depthwise_shape import OPERAND_REGISTERS, SUMS, DepthwiseShape
 from quantmcu.codegen.assembly.interleave import interleave_for_dual_issue
 
-_SUMS = 4
 _OPERANDS = (*(f"r{number}" for number in range(6, 13)), "lr")
+assert len(_OPERANDS) == OPERAND_REGISTERS
 
 # Fields of qmcu_depthwise_job, in bytes; copied to the stack in this order.
 _FIELDS = (
-    "tile", "output", "stream", "channels", "steps", "plane_bytes", "row_bytes", "second_row", "last_second_row", "last",
-    "step_back", "zero_point",
+    "tile", "output", "stream", "channels", "steps", "plane_bytes", "row_bytes", "second_row", "last_second_row",
+    "last", "step_back", "zero_point",
 )  # fmt: skip
 _JOB = {name: 4 * index for index, name in enumerate(_FIELDS)}
-# What a channel adds: bias and multiplier; steps left; the distance of the second row of outputs; where the last block of the
-# row starts; the next output.
+# What a channel adds: bias and multiplier; steps left; the distance of the second row of outputs; where the last block
+# of the row starts; the next output.
 _OF_CHANNEL = ("bias", "multiplier", "left", "second", "last_block", "next")
 _FRAME = {name: 4 * index for index, name in enumerate(_FIELDS + _OF_CHANNEL)}
 _FRAME_BYTES = -(-4 * len(_FRAME) // 8) * 8
 
-
-# On a core with an FPU that issues one instruction a cycle, what every block reads waits in FPU registers, which VMOV reads
-# in one cycle; a load takes two. They need not be saved (Procedure Call Standard for the Arm Architecture, 6.1.2.1).
+# On a core with an FPU that issues one instruction a cycle, what every block reads waits in FPU registers, which VMOV
+# reads in one cycle; a load takes two. They need not be saved (Procedure Call Standard for the Arm Architecture,
+# 6.1.2.1).
 _IN_FPU = {name: f"s{index}" for index, name in enumerate(("multiplier", "zero_point", "second", "bias", "last_block"))}
-
-
-@dataclass(frozen=True)
-class DepthwiseShape:
-    """Kernel, strides, and the block of outputs that is computed together: 2 x 2, or 1 x 4."""
-
-    kernel_height: int
-    kernel_width: int
-    stride_y: int
-    stride_x: int
-    rows: int
-
-    def __post_init__(self) -> None:
-        if self.stride_y * self.rows % 2:
-            raise ValueError("a step is a whole number of row pairs")
-
-    @property
-    def columns(self) -> int:
-        """Outputs of a row in a block."""
-        return _SUMS // self.rows
-
-    @property
-    def pairs(self) -> int:
-        """Row pairs that a block reads."""
-        return (self.stride_y * (self.rows - 1) + self.kernel_height + 1) // 2
-
-    @property
-    def pairs_per_step(self) -> int:
-        """Row pairs from one row of blocks to the next."""
-        return self.stride_y * self.rows // 2
-
-    @property
-    def columns_read(self) -> int:
-        """Columns that a block reads."""
-        return (self.columns - 1) * self.stride_x + self.kernel_width
-
-    @cached_property
-    def passes(self) -> tuple[Pass, ...]:
-        """All products of a block."""
-        return tuple(one for pair in range(self.pairs) for one in self._passes_of(pair))
-
-    @property
-    def words(self) -> int:
-        """Weight words of a channel."""
-        return sum(len(one.words) for one in self.passes)
-
-    @property
-    def stream_words(self) -> int:
-        """Weight words of a channel in memory: an even number."""
-        return self.words + self.words % 2
-
-    @property
-    def products(self) -> int:
-        """Multiply instructions of a block."""
-        return sum(len(products) for one in self.passes for products in one.products.values())
-
-    @property
-    def is_resident(self) -> bool:
-        """All weight words of a channel stay in registers, and two more hold columns of the map."""
-        return self.words <= len(_OPERANDS) - 2
-
-    @property
-    def weight_registers(self) -> int:
-        """Registers that hold weight words; at the end of a block, which needs four, other values where weights don't stay."""
-        return self.words if self.is_resident else max(4, *(len(one.words) for one in self.passes))
-
-    @property
-    def column_registers(self) -> int:
-        """Registers that hold columns of the map."""
-        return len(_OPERANDS) - self.weight_registers
-
-    def weight_stream(self, weight: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Low and high half of each weight word in the order of the passes: [channels, stream words, 2] of [channels, ky, kx]."""
-        padded = np.pad(weight, ((0, 0), (0, 1), (0, 1)))  # a tap of -1 is the zero behind the kernel
-        halves = [half for one in self.passes for word in one.words for half in word]
-        halves += [(-1, -1)] * (2 * (self.stream_words - self.words))
-        rows, columns = (np.array([half[axis] for half in halves]) for axis in (0, 1))
-        return padded[:, rows, columns].reshape(len(weight), -1, 2)
-
-    def _passes_of(self, pair: int) -> list[Pass]:
-        """Products with one row pair: one pass for each row of outputs that uses both rows of the pair. A row of outputs that
-        uses only one of them takes its weight from there, or from a pass of its own."""
-        both: list[Pass] = []
-        single: list[tuple[int, int, str]] = []
-        for row in range(self.rows):
-            taps = [2 * pair + half - self.stride_y * row for half in (0, 1)]
-            inside = [0 <= tap < self.kernel_height for tap in taps]
-            if all(inside):
-                words = [((taps[0], t), (taps[1], t)) for t in range(self.kernel_width)]
-                one = Pass(pair, words)
-                one.add(self, row, "smlad", range(self.kernel_width))
-                both.append(one)
-            elif any(inside):
-                half = inside.index(True)
-                single.append((row, taps[half], "bt"[half]))
-        for row, tap, half_read in single:
-            self._add_single(both, pair, row, tap, half_read)
-        return both
-
-    def _add_single(self, passes: list[Pass], pair: int, row: int, tap: int, half_read: str) -> None:
-        for one in passes:
-            taps = [half[0] for half in one.words[0]]
-            if tap in taps:
-                one.add(self, row, f"smla{half_read}{'bt'[taps.index(tap)]}", range(self.kernel_width))
-                return
-        width = self.kernel_width
-        words = [((tap, t), (tap, t + 1) if t + 1 < width else (-1, -1)) for t in range(0, width, 2)]
-        one = Pass(pair, words)
-        one.add(self, row, f"smla{half_read}b", range(0, width, 2))
-        one.add(self, row, f"smla{half_read}t", range(1, width, 2))
-        passes.append(one)
-
-
-@dataclass(frozen=True)
-class TapProduct:
-    """sum += column . weight word, by the instruction (SMLAD, or SMLAxy of one half of each)."""
-
-    instruction: str
-    sum: int
-    word: int
-
-
-@dataclass
-class Pass:
-    """Products of one row pair with a set of weight words.
-
-    Attributes:
-        words: low and high half, each a tap (ky, kx).
-        products: by column of the block.
-    """
-
-    pair: int
-    words: list[tuple[tuple[int, int], tuple[int, int]]]
-    products: dict[int, list[TapProduct]] = field(default_factory=dict)
-
-    def add(self, shape: DepthwiseShape, row: int, instruction: str, taps: range) -> None:
-        """Products of a row of outputs with the words of these kernel columns."""
-        for index, tap in enumerate(taps):
-            for column in range(shape.columns):
-                products = self.products.setdefault(column * shape.stride_x + tap, [])
-                products.append(TapProduct(instruction, row * shape.columns + column, index))
 
 
 @dataclass(frozen=True)
@@ -233,7 +84,7 @@ class _Generator:
     def __init__(self, kernel: DepthwiseKernel) -> None:
         self.kernel = kernel
         self.shape = kernel.shape
-        self.sums = [f"r{2 + i}" for i in range(_SUMS)]
+        self.sums = [f"r{2 + i}" for i in range(SUMS)]
         self.resident = self.shape.is_resident
         held = self.shape.weight_registers
         self.in_fpu = _IN_FPU if kernel.uses_fpu else {}
@@ -283,7 +134,7 @@ class _Generator:
         return lines
 
     def _start_channel(self) -> list[str]:
-        """Bias, multiplier, weights and first step of a channel. r0 and the first sum are set as every block finds them."""
+        """Bias, multiplier, weights and first step of a channel; r0 and the first sum as every block finds them."""
         a, b, c, d = self.sums
         stream, out = "r6", "r1" if self.resident else "r7"
         lines = [
@@ -303,9 +154,8 @@ class _Generator:
         if not self.resident:
             lines += [self._store(out, "next"), f"add.w r1, {stream}, #8"]
         if self.shape.rows == 2:
-            lines += [
-                self._load(d, "second_row"), f"cmp {c}, #1", "bne.n 3f", self._load(d, "last_second_row"), "3:", self._store(d, "second")
-            ]  # fmt: skip
+            lines += [self._load(d, "second_row"), f"cmp {c}, #1", "bne.n 3f", self._load(d, "last_second_row"), "3:"]
+            lines.append(self._store(d, "second"))
         if not self.resident:
             return lines
         # r6 is itself the first weight: loaded last.
@@ -354,7 +204,7 @@ class _Generator:
     def _first_sums(self) -> list[str]:
         """Copies of the bias for sums that the first column does not start."""
         started = {product.sum for product in self.shape.passes[0].products[self._first_column()]}
-        self.copied = set(range(1, _SUMS)) - started
+        self.copied = set(range(1, SUMS)) - started
         return [f"mov.w {self.sums[i]}, {self.sums[0]}" for i in sorted(self.copied)]
 
     def _products(self, number: int, column: int, register: str, started: set[int]) -> list[str]:
@@ -403,7 +253,13 @@ class _Generator:
         last, b = self.temporary[-1], self.sums[1]
         out = "r1" if self.resident else self.weights[0]
         step = 4 * self.shape.columns * self.shape.stride_x
-        lines = [f"sub.w {b}, r0, {last}", f"cmp {b}, #{step}", "beq.n 3f", f"mov.w r0, {last}", self._load(b, "step_back")]
+        lines = [
+            f"sub.w {b}, r0, {last}",
+            f"cmp {b}, #{step}",
+            "beq.n 3f",
+            f"mov.w r0, {last}",
+            self._load(b, "step_back"),
+        ]
         if not self.resident:
             lines.append(self._load(out, "next"))
         lines.append(f"sub.w {out}, {out}, {b}")
@@ -463,19 +319,3 @@ class _Generator:
             self._store("r0", "channels"),
             "bne.w 1b",
         ]
-
-
-def c_products(shape: DepthwiseShape) -> list[str]:
-    """The sums of a block as C statements over `tile`, `weights` and `sum` (templates/depthwise_block.c.j2)."""
-    lines = []
-    base = 0
-    for one in shape.passes:
-        for column, products in sorted(one.products.items()):
-            for product in products:
-                target = f"sum[{product.sum}]"
-                lines.append(
-                    f"{target} = dsp_{product.instruction}(tile[{one.pair} * pair + {column}], "
-                    f"weights[{base + product.word}], {target});"
-                )
-        base += len(one.words)
-    return lines

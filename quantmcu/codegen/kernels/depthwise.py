@@ -1,4 +1,4 @@
-"""Depthwise convolutions by functions in assembly that are generated for the kernel's size, the map's width and the core."""
+"""Depthwise convolutions in assembly that is generated for the kernel's size, the map's width and the core."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from quantmcu.codegen.assembly.depthwise import DepthwiseKernel, DepthwiseShape, c_products, generate_depthwise
+from quantmcu.codegen.assembly.depthwise import DepthwiseKernel, generate_depthwise
+from quantmcu.codegen.assembly.depthwise_shape import DepthwiseShape, c_products
 from quantmcu.codegen.common import cycles_on, needs_dsp, requantize_fields
 from quantmcu.codegen.kernel import (
     Call,
@@ -70,7 +71,9 @@ class DepthwiseGenerated(Kernel):
         if not step.is_depthwise or step.weight.shape[0] != step.groups:
             return "depthwise convolutions with one output channel for each input channel only"
         if not all(2 <= size <= _LARGEST_KERNEL for size in step.kernel):
-            return f"kernels from 2x2 to {_LARGEST_KERNEL}x{_LARGEST_KERNEL} only, not {step.kernel[0]}x{step.kernel[1]}"
+            return (
+                f"kernels from 2x2 to {_LARGEST_KERNEL}x{_LARGEST_KERNEL} only, not {step.kernel[0]}x{step.kernel[1]}"
+            )
         if any(stride not in (1, 2) for stride in step.strides):
             return f"strides 1 and 2 only, not {step.strides}"
         if step.dilations != (1, 1):

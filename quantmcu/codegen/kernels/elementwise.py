@@ -179,9 +179,7 @@ class PReluPortable(Kernel):
         return prelu_step(context, "qmcu_prelu", ("prelu.h",), ("prelu.c",))
 
 
-def prelu_step(
-    context: StepContext, function: str, headers: tuple[str, ...], sources: tuple[str, ...]
-) -> LoweredStep:
+def prelu_step(context: StepContext, function: str, headers: tuple[str, ...], sources: tuple[str, ...]) -> LoweredStep:
     """One call of a function of qmcu_prelu_params."""
     step = context.step
     assert isinstance(step, PRelu)

@@ -33,7 +33,9 @@ def byte_strides(value: Value) -> tuple[int, ...]:
     return (*strides_of(value.shape, element), 1)
 
 
-def copy_call(shape: tuple[int, ...], source: tuple[int, ...], target: tuple[int, ...], input_: Input, output: Output) -> Call:
+def copy_call(
+    shape: tuple[int, ...], source: tuple[int, ...], target: tuple[int, ...], input_: Input, output: Output
+) -> Call:
     """Copies a box of bytes; the strides are in bytes."""
     box = collapsed(shape, source, target)
     element = 1
@@ -127,7 +129,9 @@ class ConcatenatePortable(_Movement):
             if form is None:
                 calls.append(copy_call(shape, byte_strides(value), target, Input(index), output))
             else:
-                calls.append(_change_of_scale(form, collapsed(shape, byte_strides(value), target), Input(index), output))
+                calls.append(
+                    _change_of_scale(form, collapsed(shape, byte_strides(value), target), Input(index), output)
+                )
             position += value.shape[axis]
         return tuple(calls)
 

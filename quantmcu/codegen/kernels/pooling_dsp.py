@@ -71,7 +71,9 @@ class AveragePoolDsp(Kernel):
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""
-        call = Call("qmcu_average_pool_dsp", "qmcu_average_pool_params", average_pool_fields(context), (Input(), Output()))
+        call = Call(
+            "qmcu_average_pool_dsp", "qmcu_average_pool_params", average_pool_fields(context), (Input(), Output())
+        )
         return LoweredStep(
             (call,), average_pool_constants(context), headers=("pool_dsp.h",), sources=("average_pool_dsp.c",)
         )
