@@ -16,7 +16,14 @@ from quantmcu.cli.main import group
 from quantmcu.results import Result
 
 ROOT = Path(quantmcu.__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/numerics.md", "docs/use-as-library.md")
+DOCUMENTS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/numerics.md",
+    "docs/use-as-library.md",
+    "docs/adding-a-board.md",
+)
 
 
 def blocks(document: str, language: str) -> list[str]:
