@@ -8,9 +8,8 @@ static int32_t smaller(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
-/* Unpacks what the kernel sees of group `group` for output pixel (y, x). */
-static void gather_field(const qmcu_packed_conv2d_params *layer, const uint8_t *input, int32_t y, int32_t x, int32_t group,
-                         uint8_t *field)
+void qmcu_packed_gather(const qmcu_packed_conv2d_params *layer, const uint8_t *input, int32_t y, int32_t x, int32_t group,
+                        uint8_t *field)
 {
     const int32_t channels = layer->input_channels / layer->groups;
     const int32_t pixel_bytes = qmcu_packed_bytes(layer->input_channels, layer->input_bits);
@@ -58,8 +57,8 @@ void qmcu_packed_conv2d(const qmcu_packed_conv2d_params *layer, const uint8_t *i
         const int32_t count = smaller(layer->tile_pixels, pixels - first);
         for (int32_t group = 0; group < layer->groups; group++) {
             for (int32_t i = 0; i < count; i++)
-                gather_field(layer, input, (first + i) / layer->output_width, (first + i) % layer->output_width, group,
-                             fields + i * length);
+                qmcu_packed_gather(layer, input, (first + i) / layer->output_width, (first + i) % layer->output_width,
+                                   group, fields + i * length);
             multiply_group(layer, group, count, length, fields, weight, codes);
         }
         for (int32_t i = 0; i < count; i++, output += pixel_bytes)

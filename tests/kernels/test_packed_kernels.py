@@ -64,8 +64,9 @@ def narrowed(case: Case, input_bits: Sequence[int], output_bits: int, weight_bit
 def narrow_cases(draw: st.DrawFn, kernel: Kernel) -> tuple[Case, tuple[int, ...], int]:
     """A step of the kernel's type with random bits everywhere; bits of the inputs and of the output."""
     strategy = ANY_STEP[kernel.step_type]()
-    if "depthwise" in kernel.name:
-        strategy = convolutions("depthwise")
+    if kernel.step_type is steps.Convolution:
+        kinds = {"packed_depthwise_portable": "depthwise", "packed_conv2d_dsp": "dense"}
+        strategy = convolutions(kinds.get(kernel.name, "any"))
     case = draw(strategy)
     input_bits = tuple(draw(BITS) for _ in case.codes)
     output_bits = draw(BITS)
@@ -100,7 +101,8 @@ def test_packed_kernel_equals_reference(name: str) -> None:
     def compare(drawn: tuple[Case, tuple[int, ...], int]) -> None:
         nonlocal computed
         case, input_bits, output_bits = drawn
-        context = context_of(case, input_bits, output_bits)
+        core = kernel_driver.CORTEX_M4 if "dsp" in name else kernel_driver.CORTEX_M0
+        context = context_of(case, input_bits, output_bits, core)
         assume(kernel.unsupported(context) is None)
         computed += 1
         for in_place in (None, *kernel.in_place_inputs(context)):
@@ -136,10 +138,12 @@ def test_weights_are_packed_lowest_bits_first(bits: int) -> None:
 
 @pytest.mark.gcc
 @pytest.mark.parametrize("core", [kernel_driver.CORTEX_M0, kernel_driver.CORTEX_M4, kernel_driver.CORTEX_M7], ids=str)
-@pytest.mark.parametrize("kind", ["dense", "depthwise"])
+@pytest.mark.parametrize("kind", ["conv2d_portable", "conv2d_dsp", "depthwise_portable"])
 def test_packed_convolutions_on_emulated_cores(core: Core, kind: str) -> None:
-    rng, depthwise = np.random.default_rng(5), kind == "depthwise"
-    kernel = kernel_driver.kernel_named("packed_depthwise_portable" if depthwise else "packed_conv2d_portable")
+    if "dsp" in kind and not core.has_dsp:
+        pytest.skip(f"{core.name} has no DSP instructions")
+    rng, depthwise = np.random.default_rng(5), "depthwise" in kind
+    kernel = kernel_driver.kernel_named(f"packed_{kind}")
     weight = rng.integers(-127, 128, (13, 3, 3, 1 if depthwise else 13)).astype(np.int8)
     step = steps.Convolution(
         name="step", inputs=("in0",), output="out", weight=weight, weight_bits=8,
