@@ -17,6 +17,7 @@ from quantmcu.targets import Board
 
 _NETWORK_SOURCES = "src/model/"
 _CODE_SECTIONS = (".text", ".hot_text")
+_OVERHEAD_SECTIONS = (".boot_block", ".vectors", ".start_tables", ".ARM.extab", ".ARM.exidx")
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _measure(file: Any, board: Board) -> FirmwareSize:
     stored = [s["p_paddr"] + s["p_filesz"] for s in file.iter_segments("PT_LOAD") if s["p_filesz"]]
     regions[board.flash.name] = max(stored, default=board.flash.origin) - board.flash.origin
     code = sum(by_name.get(name, 0) for name in _CODE_SECTIONS)
-    overhead = sum(by_name.get(name, 0) for name in (".vectors", ".start_tables", ".ARM.extab", ".ARM.exidx"))
+    overhead = sum(by_name.get(name, 0) for name in _OVERHEAD_SECTIONS)
     network = _network_code(file)
     return FirmwareSize(
         regions=regions,
