@@ -103,8 +103,8 @@ _UPLOAD_CAUSES = (
         r"no board's disk found|specify `upload_port`|Couldn't find a board on the selected port|No device found on"
         r"|No DFU capable USB device",
         "no board found",
-        "connect the board by USB; enter its boot loader (Arduino: press reset twice; Pico: hold BOOTSEL while plugging "
-        "in); or name the port or disk with --port",
+        "connect the board by USB; enter its boot loader (Arduino: press reset twice; Pico: plug in while holding "
+        "BOOTSEL); or name the port or disk with --port",
     ),
     (
         r"(openocd|bossac|dfu-util): (command )?not found|No module named pyocd|HTTPClientError|UnknownPackageError",
