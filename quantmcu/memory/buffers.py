@@ -33,23 +33,25 @@ class Buffer:
 def collect_buffers(timeline: Timeline) -> list[Buffer]:
     """The buffers of a timeline: arrays joined where a slot runs in place, plus scratch memory.
 
-    A join of arrays of different sizes lets the smaller one occupy the memory of the larger for its whole life. It is
-    undone where it is alive at the peak and the peak is lower without it.
+    A join of arrays of different sizes lets the smaller one occupy the memory of the larger for its whole life. Such joins
+    that are alive at the peak are undone, the one that lowers it most first, until none does.
     """
     lives = _lives(timeline)
     takes_over = _takes_over(timeline, lives)
     buffers = _buffers(timeline, lives, takes_over)
     peak, lowest = _peak(buffers, timeline)
-    uneven = [n for n, source in takes_over.items() if timeline.nbytes[n] != timeline.nbytes[source]]
-    for name in uneven:
-        if not any(name in b.values and b.first <= peak <= b.last for b in buffers):
-            continue
-        without = {n: source for n, source in takes_over.items() if n != name}
-        attempt = _buffers(timeline, lives, without)
-        at, height = _peak(attempt, timeline)
-        if height < lowest:
-            buffers, takes_over, peak, lowest = attempt, without, at, height
-    return buffers
+    while True:
+        alive = {name for b in buffers if b.first <= peak <= b.last for name in b.values}
+        uneven = [n for n in takes_over if n in alive and timeline.nbytes[n] != timeline.nbytes[takes_over[n]]]
+        best: str | None = None
+        for name in uneven:
+            attempt = _buffers(timeline, lives, {n: source for n, source in takes_over.items() if n != name})
+            at, height = _peak(attempt, timeline)
+            if height < lowest:
+                best, buffers, peak, lowest = name, attempt, at, height
+        if best is None:
+            return buffers
+        del takes_over[best]
 
 
 def _takes_over(timeline: Timeline, lives: Mapping[str, tuple[int, int]]) -> dict[str, str]:
@@ -65,12 +67,10 @@ def _takes_over(timeline: Timeline, lives: Mapping[str, tuple[int, int]]) -> dic
 
 
 def _buffers(timeline: Timeline, lives: Mapping[str, tuple[int, int]], takes_over: Mapping[str, str]) -> list[Buffer]:
-    owner: dict[str, str] = {}
+    lines = {name: _line(name, takes_over) for name in lives}
     members: dict[str, list[str]] = {}
-    for name in sorted(lives, key=lambda name: lives[name][0]):
-        source = takes_over.get(name)
-        owner[name] = name if source is None else owner[source]
-        members.setdefault(owner[name], []).append(name)
+    for name in sorted(lives, key=lambda name: (lives[name][0], len(lines[name]))):
+        members.setdefault(lines[name][-1], []).append(name)
     joined = [
         Buffer(
             tuple(names),
@@ -86,6 +86,14 @@ def _buffers(timeline: Timeline, lives: Mapping[str, tuple[int, int]], takes_ove
         if slot.scratch_bytes
     ]
     return joined + scratch
+
+
+def _line(name: str, takes_over: Mapping[str, str]) -> list[str]:
+    """An array, the one whose memory it takes over, the one whose memory that one took over, ..."""
+    line = [name]
+    while line[-1] in takes_over:
+        line.append(takes_over[line[-1]])
+    return line
 
 
 def _peak(buffers: Sequence[Buffer], timeline: Timeline) -> tuple[int, int]:

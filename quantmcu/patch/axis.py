@@ -136,7 +136,7 @@ class Axis:
         """For every input, the first and the end index that each output index reads. Both never fall."""
         if step.name not in self._tables:
             output = self.program.output_value(step)
-            rows: list[list[tuple[int, int]]] = []
+            rows: list[list[tuple[int, int]] | None] = []
             for position in range(self.length(step.output)):
                 part, all_ = Interval(position, position + 1), whole(output.shape)
                 region = Region(part, all_.columns) if self.axis == 0 else Region(all_.rows, part)
@@ -144,11 +144,12 @@ class Axis:
                     inputs = cut(step, self.program.input_values(step), output, region).inputs
                     intervals = [region.columns if self.axis else region.rows for region in inputs]
                     rows.append([(interval.start, interval.stop) for interval in intervals])
-                except NotDivisibleError:  # this one alone sees nothing but padding
-                    if not rows:
-                        raise
-                    rows.append(rows[-1])
-            table = np.array(rows, np.int64)
+                except NotDivisibleError:  # this one alone sees nothing but padding, or the step needs the whole map
+                    rows.append(rows[-1] if rows else None)
+            known = next((row for row in rows if row is not None), None)
+            if known is None:
+                raise NotDivisibleError(f"{step.name} can't be divided")
+            table = np.array([known if row is None else row for row in rows], np.int64)
             self._tables[step.name] = [
                 (table[:, index, 0], np.maximum.accumulate(table[:, index, 1])) for index in range(table.shape[1])
             ]
