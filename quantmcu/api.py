@@ -87,7 +87,7 @@ def compile(
         build: False writes the C project only, and lets it exceed the board's memory.
         toolchain: "auto", "gcc", "zig", "registry" (PlatformIO's), or a path.
         optimize: "speed"; "balanced": the same with at most 64 KiB of generated code; or "size": less flash.
-        patch: "auto" runs the first layers patch by patch where the board's RAM asks for it, "off" never; a grid such as
+        patch: "auto" runs layers patch by patch where the RAM asks for it, "off" never; a grid such as
             "3x3" forces one patch stage.
         split_at: node after which the only patch stage ends.
         halo: "cache", "cache-narrow" or "recompute": what becomes of rows that several patches need; None: chosen.
@@ -143,7 +143,7 @@ def plan(
     input_on_demand: bool = False,
     progress: Progress | None = None,
 ) -> Frontier:
-    """The ways to run a model on a board, from the fastest to the one with the least RAM; no calibration data is needed.
+    """The ways to run a model on a board, from the fastest to the smallest in RAM; needs no calibration data.
 
     Args:
         model: an ONNX file (or .tflite, .keras with the extra `tensorflow`).

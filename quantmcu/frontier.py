@@ -13,8 +13,8 @@ from quantmcu.passes import simplify
 from quantmcu.patch.request import PatchRequest
 from quantmcu.plan_data import describe_candidate
 from quantmcu.planning import plan_frontier
-from quantmcu.progress import Progress, SilentProgress, StageClock
 from quantmcu.program.lower import lower
+from quantmcu.progress import Progress, SilentProgress, StageClock
 from quantmcu.quant import calibrate, quantize
 from quantmcu.targets import Board, load_board
 

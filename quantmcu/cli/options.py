@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from quantmcu.patch.request import HALO_MODES, OBJECTIVES
+from quantmcu.patch.request import OBJECTIVES
+from quantmcu.patch.search import HALO_MODES
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA
 
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
@@ -26,15 +27,27 @@ TOOLCHAIN = click.option(
 def patch_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of patch stages."""
     options = (
-        click.option("--patch", default="auto", show_default=True, metavar="auto|off|RxC", help="Patches: chosen, none, or forced."),
+        click.option(
+            "--patch",
+            default="auto",
+            show_default=True,
+            metavar="auto|off|RxC",
+            help="Patches: chosen, none, or forced.",
+        ),
         click.option("--split-at", metavar="NODE", help="The only patch stage ends after this node."),
         click.option(
             "--halo", type=click.Choice(HALO_MODES), help="Rows that several patches need: kept or computed again."
         ),
         click.option(
-            "--objective", type=click.Choice(OBJECTIVES), default="speed", show_default=True, help="The fastest, or least RAM."
+            "--objective",
+            type=click.Choice(OBJECTIVES),
+            default="speed",
+            show_default=True,
+            help="The fastest, or least RAM.",
         ),
-        click.option("--input-on-demand", is_flag=True, help="The firmware asks for parts of the input: no buffer for it."),
+        click.option(
+            "--input-on-demand", is_flag=True, help="The firmware asks for parts of the input: no buffer for it."
+        ),
         click.option("--ram", type=Bytes(), help="RAM budget in place of the board's, e.g. 128k."),
     )
     for option in reversed(options):
@@ -58,7 +71,9 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
             show_default=True,
             help="VDQS: information against cost.",
         ),
-        choice("--information", ("measured", "sqnr", "entropy"), "VDQS: what counts as information; the paper's: entropy."),
+        choice(
+            "--information", ("measured", "sqnr", "entropy"), "VDQS: what counts as information; the paper's: entropy."
+        ),
     )
     for option in reversed(options):
         function = option(function)

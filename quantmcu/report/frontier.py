@@ -1,4 +1,4 @@
-"""The frontier of `quantmcu plan`: RAM against multiply-accumulates and predicted latency, as a table and as a picture."""
+"""The frontier of `quantmcu plan`: RAM against MACs and predicted latency, as a table and as a picture."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ def picture_of(frontier: dict[str, Any]) -> Picture:
     top = max(1.1, 1 + (top - 1) * 1.1)
 
     def x_of(nbytes: float) -> float:
-        return round((math.log2(nbytes) - low) / (high - low) * WIDTH, 1)
+        return float(round((math.log2(nbytes) - low) / (high - low) * WIDTH, 1))
 
     def y_of(factor: float) -> float:
-        return round(HEIGHT * (1 - (factor - 1) / (top - 1)), 1)
+        return float(round(HEIGHT * (1 - (factor - 1) / (top - 1)), 1))
 
     dots = tuple(
         Dot(

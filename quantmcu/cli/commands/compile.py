@@ -27,7 +27,11 @@ from quantmcu.report.tables import next_steps, summary
 @patch_options
 @bits_options
 @click.option(
-    "--optimize", type=click.Choice(OPTIMIZE), default="balanced", show_default=True, help="Fewest cycles, or least flash."
+    "--optimize",
+    type=click.Choice(OPTIMIZE),
+    default="balanced",
+    show_default=True,
+    help="Fewest cycles, or least flash.",
 )
 @click.option("--flash-size", type=Bytes(), help="Flash budget in place of the board's, e.g. 1M.")
 @click.option("--no-build", is_flag=True, help="Stop after the C project is written; it may exceed the board.")
