@@ -28,6 +28,11 @@ void stack_guard_enable(void)
 {
     if (MPU_TYPE == 0)
         return; /* the MPU is optional in Cortex-M; the end of the RAM remains as the guard */
+    MPU_CTRL = 0;
+    for (uint32_t region = 0; region < MPU_TYPE_REGIONS(MPU_TYPE); region++) {
+        MPU_RNR = region;
+        MPU_RASR = 0; /* a boot loader's region may forbid what this program does */
+    }
     forbid(0, (uint32_t)stack_bottom - (1u << GUARD_LOG2_BYTES), GUARD_LOG2_BYTES);
 #if BOARD_CACHES_DCACHE_BYTES
     /* Cortex-M7 reads ahead in normal memory; the external memory controllers that own 0x60000000-0x9fffffff are
@@ -50,6 +55,8 @@ void caches_enable(void)
     barrier();
 #endif
 #if BOARD_CACHES_DCACHE_BYTES
+    if (SCB_CCR & CCR_DCACHE)
+        return; /* a boot loader has enabled it: what was written since must not be thrown away */
     /* After reset the tags are random: invalidate every set and way. Four ways (Cortex-M7 TRM, DDI 0489, 5.2);
      * the way stands in the topmost bits of the operand, the set from the line size's bit on. */
     enum { WAYS = 4, SETS = BOARD_CACHES_DCACHE_BYTES / (WAYS * BOARD_CACHES_LINE_BYTES) };

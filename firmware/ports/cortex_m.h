@@ -71,6 +71,7 @@
 #define MPU_RBAR REGISTER(0xE000ED9Cu)
 #define MPU_RASR REGISTER(0xE000EDA0u)
 
+#define MPU_TYPE_REGIONS(type) ((type) >> 8 & 0xFFu)
 #define MPU_CTRL_ENABLE BIT(0)
 #define MPU_CTRL_PRIVDEFENA BIT(2)
 #define MPU_RASR_ENABLE BIT(0)

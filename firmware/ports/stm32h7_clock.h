@@ -19,11 +19,15 @@
 #define RCC_PLLCFGR REGISTER(RCC_BASE + 0x2Cu)
 #define RCC_PLL1DIVR REGISTER(RCC_BASE + 0x30u)
 
+#define CR_HSION BIT(0)
+#define CR_HSIRDY BIT(2)
+#define CR_HSIDIV_MASK (3u << 3)
 #define CR_HSEON BIT(16)
 #define CR_HSERDY BIT(17)
 #define CR_HSEBYP BIT(18)
 #define CR_PLL1ON BIT(24)
 #define CR_PLL1RDY BIT(25)
+#define CFGR_SW_MASK 7u
 #define CFGR_SW_PLL1 3u
 #define CFGR_SWS_MASK (7u << 3)
 #define CFGR_SWS_PLL1 (3u << 3)
@@ -66,8 +70,20 @@ static inline void supply_init(void)
     clock_wait(&PWR_D3CR, PWR_D3CR_VOSRDY, PWR_D3CR_VOSRDY, "highest core voltage not reached");
 }
 
+/* A boot loader may have left the core on the PLL, which cannot be set while it runs. */
+static inline void return_to_reset_clock(void)
+{
+    RCC_CR |= CR_HSION;
+    clock_wait(&RCC_CR, CR_HSIRDY, CR_HSIRDY, "the internal oscillator (HSI) does not start");
+    RCC_CFGR &= ~CFGR_SW_MASK;
+    clock_wait(&RCC_CFGR, CFGR_SWS_MASK, 0, "no switch to the internal oscillator (HSI)");
+    RCC_CR &= ~(CR_PLL1ON | CR_HSIDIV_MASK);
+    clock_wait(&RCC_CR, CR_PLL1RDY, 0, "the PLL does not stop");
+}
+
 static inline void clock_start(void)
 {
+    return_to_reset_clock();
     if (BOARD_CLOCK_HSE_BYPASS)
         RCC_CR |= CR_HSEBYP;
     RCC_CR |= CR_HSEON;

@@ -63,6 +63,18 @@ def test_clock_that_does_not_start_is_said_on_the_console(
 
 
 @pytest.mark.slow
+def test_boot_loader_that_leaves_the_pll_on(build: Build) -> None:
+    """As Arduino's may: the core runs on the PLL when the program starts."""
+    board = load_board("portenta-h7")
+    emulator_facts = copy.deepcopy(dict(board.emulator))
+    for entry in emulator_facts["registers"]:
+        entry["reset"] = {"RCC_CR": "0x03000025", "RCC_CFGR": "0x0000001b"}.get(entry["name"], entry.get("reset", "0x0"))
+    emulator = Emulator(build("portenta-h7", COMPILER).elf, replace(board, emulator=emulator_facts))
+    assert emulator.run() == StopReason.WAITING_FOR_INPUT
+    assert GREETING.format(board) in text_of(emulator)
+
+
+@pytest.mark.slow
 def test_old_h743_silicon_is_refused(build: Build) -> None:
     """480 MHz needs revision V (0x2003); revision Y reads 0x1003."""
     board = load_board("nucleo-h743")

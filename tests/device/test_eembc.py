@@ -202,6 +202,27 @@ def test_results_before_any_inference(benchmark: Result) -> None:
         assert runner.ask("infer 1") == ["e-[The input is not loaded: 0 bytes are missing]"]
 
 
+@pytest.mark.slow
+def test_input_on_demand_without_floating_point_unit(tmp_path: Path) -> None:
+    """RP2040: the network takes its input in patches, straight from the harness's buffer."""
+    onnx.save(check_network(), str(tmp_path / "vww01.onnx"))
+    result = quantmcu.compile(
+        tmp_path / "vww01.onnx",
+        "pico",
+        calibration=images(1, 8),
+        out=tmp_path / "project",
+        harness="eembc",
+        input_on_demand=True,
+        patch="2x2",
+    )
+    codes = np.random.default_rng(1).integers(0, 256, (1, 16, 16, 3), np.uint8)
+    with running(result) as runner:
+        runner.lines_until_ready()
+        assert runner.ask("profile")[1] == "m-model-[vww01]"
+        assert runner.load(codes.tobytes()) == ["m-load-done"]
+        assert results_in(runner.ask("infer 2 1")[-1]) == pytest.approx(expected_results(result, codes), abs=6e-4)
+
+
 def test_own_commands_need_the_own_harness(benchmark: Result) -> None:
     with pytest.raises(UsageError, match="speaks the protocol of the MLPerf Tiny runner"):
         quantmcu.measure(benchmark, on="emulator")
