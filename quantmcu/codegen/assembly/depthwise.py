@@ -17,8 +17,8 @@ _FIELDS = (
 )  # fmt: skip
 _JOB = {name: 4 * index for index, name in enumerate(_FIELDS)}
 # What a channel adds: bias and multiplier; steps left; the distance of the second row of outputs; where the last block
-# of the row starts; the next output.
-_OF_CHANNEL = ("bias", "multiplier", "left", "second", "last_block", "next")
+# of the row starts; the next output; weight words that lend their registers.
+_OF_CHANNEL = ("bias", "multiplier", "left", "second", "last_block", "next", "lent0", "lent1")
 _FRAME = {name: 4 * index for index, name in enumerate(_FIELDS + _OF_CHANNEL)}
 _FRAME_BYTES = -(-4 * len(_FRAME) // 8) * 8
 
@@ -86,6 +86,10 @@ class _Generator:
         self.shape = kernel.shape
         self.sums = [f"r{2 + i}" for i in range(SUMS)]
         self.resident = self.shape.is_resident
+        # Two weights that are not needed to the end of a block lend their registers to the multiplier and zero point, so
+        # that sums can be requantized while others still grow. With one instruction a cycle that gains nothing, with a
+        # third register for columns hardly anything.
+        self.lends = self.resident and kernel.dual_issue and self.shape.column_registers == 2
         held = self.shape.weight_registers
         self.in_fpu = _IN_FPU if kernel.uses_fpu else {}
         self.weights, self.temporary = _OPERANDS[:held], _OPERANDS[held:]
@@ -96,7 +100,7 @@ class _Generator:
         """The whole function."""
         block = self._block()
         if self.kernel.dual_issue:
-            block = interleave_for_dual_issue(block, ordered_stores=True)
+            block = interleave_for_dual_issue(block, ordered_stores=True, is_loop=True)
         return [
             *self._entry(),
             "1: @ a channel",
@@ -104,7 +108,6 @@ class _Generator:
             ".balign 4",
             "2: @ a block of outputs",
             *block,
-            f"cmp r0, {self.temporary[-1]}",
             "bls.w 2b",
             *self._end_of_row(),
             *self._next_step(),
@@ -160,7 +163,8 @@ class _Generator:
             return lines
         # r6 is itself the first weight: loaded last.
         loads = [f"ldr.w {register}, [{stream}, #{8 + 4 * i}]" for i, register in enumerate(self.weights)]
-        return lines + loads[::-1]
+        lines += loads[::-1]
+        return lines + ([self._store(r, f"lent{i}") for i, r in enumerate(self._lent())] if self.lends else [])
 
     def _block(self) -> list[str]:
         """Sums, requantizes and stores a block. The first sum holds the bias at the start, and again at the end."""
@@ -168,10 +172,9 @@ class _Generator:
         columns = self._columns()
         started: set[int] = set()
         loaded_words = -1
-        per_burst = len(self.temporary)
         index = 0
         while index < len(columns):
-            part = columns[index : index + per_burst]
+            part = columns[index : index + len(self.temporary)]
             part = [entry for entry in part if self.resident or entry[0] == part[0][0]]
             index += len(part)
             number = part[0][0]
@@ -186,20 +189,41 @@ class _Generator:
         return lines + self._finish()
 
     def _columns(self) -> list[tuple[int, int]]:
-        """(pass, column) in the order of computation; the first one feeds as many sums as possible."""
-        numbers = range(len(self.shape.passes))
+        """(pass, column) in the order of computation; the first column feeds as many sums as possible.
+
+        Where weights lend their registers, the columns that need the last tap come first.
+        """
+        s = self.shape
         first = self._first_column()
-        others = [column for column in range(self.shape.columns_read) if column != first]
+        others = [column for column in range(s.columns_read) if column != first]
+        if self.lends:
+            others.sort(key=lambda column: -self._last_tap(column))
         order = [first, *others]
+        numbers = range(len(s.passes))
         if self.resident:
             pairs = [(number, column) for column in order for number in numbers]
         else:
             pairs = [(number, column) for number in numbers for column in order]
-        return [(number, column) for number, column in pairs if column in self.shape.passes[number].products]
+        return [(number, column) for number, column in pairs if column in s.passes[number].products]
+
+    def _last_tap(self, column: int) -> int:
+        """The last tap that any output of a block applies to a column."""
+        taps = (column - output * self.shape.stride_x for output in range(self.shape.columns))
+        return max((tap for tap in taps if 0 <= tap < self.shape.kernel_width), default=0)
+
+    def _lent(self) -> tuple[str, str]:
+        """The two weight registers that are free first."""
+        last_use = {register: -1 for register in self.weights}
+        for place, (number, column) in enumerate(self._columns()):
+            for product in self.shape.passes[number].products[column]:
+                last_use[self.weights[self._base(number) + product.word]] = place
+        first, second, *_ = sorted(self.weights, key=lambda register: last_use[register])
+        return first, second
 
     def _first_column(self) -> int:
         products = self.shape.passes[0].products
-        return max(products, key=lambda column: (len({p.sum for p in products[column] if p.sum}), -column))
+        later = 1 if self.lends else -1
+        return max(products, key=lambda column: (len({p.sum for p in products[column] if p.sum}), later * column))
 
     def _first_sums(self) -> list[str]:
         """Copies of the bias for sums that the first column does not start."""
@@ -207,8 +231,12 @@ class _Generator:
         self.copied = set(range(1, SUMS)) - started
         return [f"mov.w {self.sums[i]}, {self.sums[0]}" for i in sorted(self.copied)]
 
+    def _base(self, number: int) -> int:
+        """Index of the first weight word of a pass among those in registers."""
+        return sum(len(one.words) for one in self.shape.passes[:number]) if self.resident else 0
+
     def _products(self, number: int, column: int, register: str, started: set[int]) -> list[str]:
-        base = 0 if not self.resident else sum(len(one.words) for one in self.shape.passes[:number])
+        base = self._base(number)
         lines = []
         # The first sum last: until it starts, its register holds the bias of the others.
         for product in sorted(self.shape.passes[number].products[column], key=lambda p: (p.sum == 0, p.sum)):
@@ -230,6 +258,9 @@ class _Generator:
         # Weights that don't stay in registers leave room.
         multiplier, zero_point = self.temporary[-2:] if self.resident else self.weights[:2]
         out, second = ("r1", multiplier) if self.resident else self.weights[2:4]
+        if self.lends:
+            multiplier, zero_point = self._lent()
+            second = self.temporary[0]
         lines = [self._load(multiplier, "multiplier"), self._load(zero_point, "zero_point")]
         if not self.resident:
             lines += [self._load(out, "next")]
@@ -245,8 +276,11 @@ class _Generator:
         lines.append(f"add.w {out}, {out}, #{s.columns * self.kernel.pixel_bytes}")
         if not self.resident:
             lines.append(self._store(out, "next"))
+        if self.lends:
+            lines += [self._load(register, f"lent{i}") for i, register in enumerate(self._lent())]
         lines.append(f"add.w r0, r0, #{4 * s.columns * s.stride_x}")
-        return [*lines, self._load(self.temporary[-1], "last_block"), self._load(self.sums[0], "bias")]
+        lines += [self._load(self.temporary[-1], "last_block"), self._load(self.sums[0], "bias")]
+        return [*lines, f"cmp r0, {self.temporary[-1]}"]
 
     def _end_of_row(self) -> list[str]:
         """A last block that is not whole is moved back, so that some outputs are computed twice."""

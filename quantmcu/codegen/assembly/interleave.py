@@ -21,19 +21,18 @@ class _Instruction:
     writes: frozenset[str]
 
 
-def interleave_for_dual_issue(lines: list[str], ordered_stores: bool = False) -> list[str]:
+def interleave_for_dual_issue(lines: list[str], ordered_stores: bool = False, is_loop: bool = False) -> list[str]:
     """The same instructions in an order that issues in fewer cycles: list scheduling by the longest path to the end.
+
+    With `is_loop`, the path goes on through the next turn, which waits for what it needs at its start.
 
     Loads and stores of memory are assumed not to touch the same bytes; with `ordered_stores`, stores may touch the same
     ones. Understands what the generator emits: loads, stores, SMxxx, USAT, SXTB16, PKHBT, ADD, MOV, and one CMP, whose
     flags nothing else changes.
     """
     instructions = [_parse(line) for line in lines]
+    height = _heights(instructions * (2 if is_loop else 1), ordered_stores)
     waits = [_predecessors(instructions, index, ordered_stores) for index in range(len(instructions))]
-    height = [0] * len(instructions)
-    for index in reversed(range(len(instructions))):
-        for earlier, delay in waits[index].items():
-            height[earlier] = max(height[earlier], height[index] + max(delay, 1))
     issued: dict[int, int] = {}
     order: list[str] = []
     cycle = first = 0
@@ -58,6 +57,15 @@ def interleave_for_dual_issue(lines: list[str], ordered_stores: bool = False) ->
             order.append(older.text)
         cycle += 1
     return order
+
+
+def _heights(instructions: list[_Instruction], ordered_stores: bool) -> list[int]:
+    """Cycles from each instruction to the end, at least."""
+    height = [0] * len(instructions)
+    for index in reversed(range(len(instructions))):
+        for earlier, delay in _predecessors(instructions, index, ordered_stores).items():
+            height[earlier] = max(height[earlier], height[index] + max(delay, 1))
+    return height
 
 
 def _parse(line: str) -> _Instruction:
