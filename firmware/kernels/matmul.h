@@ -87,7 +87,7 @@ typedef void (*qmcu_matmul_block)(const qmcu_matmul_job *job);
 typedef struct {
     /* `bytes` codes to 4 * ceil(bytes / 4) lanes */
     void (*run)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t interleave);
-    /* `count` columns of `bytes` codes each, `bytes` at most 3 */
+    /* `count` columns of `bytes` codes each, `bytes` at most 3; what else is in a group meets weights of 0 */
     void (*narrow)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t count);
     /* 3 or 4 pixels of `bytes` codes each, `step` bytes apart, interleaved; all addresses and sizes are multiples of 4 */
     void (*pixels)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t step, int32_t interleave);

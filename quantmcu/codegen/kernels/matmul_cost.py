@@ -15,52 +15,55 @@ from quantmcu.codegen.kernels.matmul_plan import Plan
 
 GENERATED_COSTS: dict[str, Mapping[str, float]] = {  # within 6 % of 57 layers
     "cortex-m4": {
-        "layer": 80,
-        "chunks": 401,
-        "widened": 9.7,
-        "shifted": 41.6,
-        "columns": 21.9,
-        "body": 1.083,
-        "parts": 3.9,
-        "blocks": 26.8,
-        "sums": 1.89,
-        "groups": 114,
-        "calls": 12.9,
+        "chunks": 362.7,
+        "widened": 9.71,
+        "shifted": 43.59,
+        "columns": 6.101,
+        "narrow": 7.584,
+        "layer": 123.8,
+        "body": 1.086,
+        "parts": 3.058,
+        "blocks": 41.8,
+        "groups": 128.4,
     },
     "cortex-m7": {
-        "layer": 148,
-        "chunks": 323,
-        "widened": 4.7,
-        "shifted": 21.3,
-        "columns": 14.6,
-        "body": 1.008,
-        "parts": 3.3,
-        "blocks": 10.9,
-        "sums": 1.4,
-        "groups": 65.8,
-        "calls": 3.7,
+        "chunks": 271.7,
+        "widened": 4.788,
+        "shifted": 21.99,
+        "columns": 6.855,
+        "narrow": 4.063,
+        "layer": 169.5,
+        "body": 1.007,
+        "parts": 3.174,
+        "blocks": 12.54,
+        "sums": 1.188,
+        "groups": 73.04,
+        "calls": 31.29,
     },
 }
 DSP_COSTS: dict[str, Mapping[str, float]] = {  # within 9 % on Cortex-M4, 14 % on Cortex-M7
     "cortex-m4": {
-        "chunks": 240,
-        "widened": 11.5,
-        "shifted": 53.5,
-        "columns": 33.2,
-        "pairs": 24.27,
-        "singles": 20.8,
-        "blocks": 63.0,
-        "runs": 17.3,
+        "chunks": 258.7,
+        "widened": 11.39,
+        "shifted": 37.22,
+        "columns": 87.31,
+        "narrow": 19.08,
+        "pairs": 24.32,
+        "singles": 20.83,
+        "blocks": 64.82,
+        "runs": 15.34,
     },
     "cortex-m7": {
-        "chunks": 377,
-        "widened": 5.1,
-        "shifted": 28.7,
-        "columns": 22.3,
-        "pairs": 15.18,
-        "singles": 8.9,
-        "blocks": 25.1,
-        "runs": 18.5,
+        "chunks": 385.9,
+        "widened": 5.02,
+        "shifted": 18.17,
+        "columns": 57.03,
+        "narrow": 13.53,
+        "layer": 6.003,
+        "pairs": 15.21,
+        "singles": 8.909,
+        "blocks": 26.42,
+        "runs": 17.2,
     },
 }
 
@@ -118,8 +121,11 @@ def work_of_pairs(geometry: Geometry) -> dict[str, float]:
 
 
 def _widening(geometry: Geometry, phases: int) -> dict[str, float]:
-    """`widened`: groups of four codes widened by words, `shifted`: those at odd addresses; `columns` widened singly."""
-    work = {"layer": 1.0, "chunks": 0.0, "widened": 0.0, "shifted": 0.0, "columns": 0.0}
+    """`widened`: groups of four codes widened by words, `shifted`: those at odd addresses.
+
+    `columns` are widened singly, `narrow` ones, of three channels, four at a time. `chunks`: how often the tile is filled.
+    """
+    work = dict.fromkeys(("chunks", "widened", "shifted", "columns", "narrow"), 0.0) | {"layer": 1.0}
     aligned = geometry.input_channels % 4 == 0
     if geometry.pixelwise:
         pixels = geometry.output_height * geometry.output_width
@@ -134,6 +140,7 @@ def _widening(geometry: Geometry, phases: int) -> dict[str, float]:
     elif aligned:
         work["widened"] = rows * geometry.ring_columns * geometry.column_words / 2
     else:
-        work["columns"] = rows * geometry.ring_columns
+        by_words = geometry.input_channels == 3 and geometry.input_width % 4 == 0
+        work["narrow" if by_words else "columns"] = rows * geometry.ring_columns
         work["shifted"] = 0 if geometry.input_channels < 4 else rows * geometry.ring_columns * geometry.column_words / 2
     return work
