@@ -2,8 +2,8 @@
 
     python -m benchmarks.patches [--quick]
 
-Bytes are of activations, working memory and carried rows; the network's input is asked for on demand and not counted, as in the
-published figures. The MAC factor is relative to running layer by layer.
+Bytes are of activations, working memory and carried rows; the network's input is asked for on demand and not counted,
+as in the published figures. The MAC factor is relative to running layer by layer.
 """
 
 from __future__ import annotations
@@ -124,7 +124,11 @@ def fill(table: Table, subject: Subject, candidates: Sequence[Candidate], layers
         said = f"x{target.mac_factor:.2f}" if target.mac_factor < 100 else "any"
         if best is None:
             smallest = candidates[-1]
-            row = (f"{smallest.arena_bytes:,}", _factor(smallest.macs, layers.macs), _factor(smallest.cycles, layers.cycles))
+            row = (
+                f"{smallest.arena_bytes:,}",
+                _factor(smallest.macs, layers.macs),
+                _factor(smallest.cycles, layers.cycles),
+            )
             table.add_row("", f"{target.nbytes:,}", said, *row, "not reached; this is the smallest")
         else:
             row = (f"{best.arena_bytes:,}", _factor(best.macs, layers.macs), _factor(best.cycles, layers.cycles))
@@ -145,7 +149,9 @@ def painted_peak(result: Result) -> dict[str, tuple[int, int]]:
     The arenas are painted before a run, twice with different paint; a byte is touched when one of the paints is gone.
     """
     emulator = Emulator(result.elf, result.board)
-    with closing(DeviceSession(EmulatorTransport(emulator), "emulator", result.program_sha256, run_timeout=900)) as session:
+    with closing(
+        DeviceSession(EmulatorTransport(emulator), "emulator", result.program_sha256, run_timeout=900)
+    ) as session:
         inputs = [np.full(tensor.shape, 77, np.uint8) for tensor in session.info.inputs]
         arenas = {name: emulator.elf.symbols[f"arena_{name}"] for name in result.data["memory"]["arena_by_region"]}
         touched: dict[str, set[int]] = {name: set() for name in arenas}
@@ -165,7 +171,16 @@ def painted_peak(result: Result) -> dict[str, tuple[int, int]]:
 def main(quick: bool) -> None:
     """Prints the tables."""
     console = Console(width=130)
-    table = Table("network", "published", "MACs", "QuantMCU", "MACs", "cycles", "verdict", title="bytes of activations, input not counted")
+    table = Table(
+        "network",
+        "published",
+        "MACs",
+        "QuantMCU",
+        "MACs",
+        "cycles",
+        "verdict",
+        title="bytes of activations, input not counted",
+    )
     with tempfile.TemporaryDirectory() as temporary:
         models = [subject.build(Path(temporary) / f"network{index}.onnx") for index, subject in enumerate(SUBJECTS)]
         for subject, model in zip(SUBJECTS, models, strict=True):

@@ -17,7 +17,10 @@ from quantmcu.program.stages import PatchStage
 
 
 def describe_plan(planned: PlannedNetwork, program: Program) -> dict[str, Any]:
-    """The plan of a compiled network; `program` is the one without stages. Of several stages, the first stands for all."""
+    """The plan of a compiled network; `program` is the one without stages.
+
+    Of several stages, the first stands for all.
+    """
     candidate = planned.candidate
     return describe_candidate(candidate, planned.layers) | {
         "stage_macs": _stage_macs(candidate.selections),
@@ -67,7 +70,7 @@ def describe_bitops(planned: PlannedNetwork, program: Program) -> dict[str, Any]
     selections = planned.candidate.selections
     total = _bitops(flat(selections))
     stages = [item for item in selections if isinstance(item, StageSelection)]
-    recomputed = 64 * _recompute_macs(planned.candidate, program)
+    recomputed = 64 * recompute_macs(planned.candidate, program)
     return {
         "total": total,
         "patch_stage": _bitops(flat(stages)),
@@ -120,7 +123,7 @@ def _unsplit_macs(candidate: Candidate, program: Program) -> int:
     return sum(step_macs(step, program.output_value(step)) for step in program.steps if step.name in inside)
 
 
-def _recompute_macs(candidate: Candidate, program: Program) -> int:
+def recompute_macs(candidate: Candidate, program: Program) -> int:
     """MACs with the same stages and grids where every cell computes its whole halo again."""
     if not candidate.stages:
         return program_macs(program)
@@ -128,6 +131,9 @@ def _recompute_macs(candidate: Candidate, program: Program) -> int:
     split = split_program(program, plans)
     stages = [step for step in split.steps if hasattr(step, "cells")]
     inside = sum(
-        step_macs(step, cell.fresh(step.output)) for stage in stages for cell in stage.cells for step in cell.steps.values()
+        step_macs(step, cell.fresh(step.output))
+        for stage in stages
+        for cell in stage.cells
+        for step in cell.steps.values()
     )
     return inside + sum(step_macs(step, split.output_value(step)) for step in split.steps if step not in stages)

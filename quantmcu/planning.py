@@ -1,7 +1,7 @@
 """Chooses how the network runs: layer by layer, or with which patch stages; and where everything lies in memory.
 
-The choice is made among exactly evaluated candidates (quantmcu/patch/search.py), and only those count whose buffers were really placed
-in the board's memory regions.
+The choice is made among exactly evaluated candidates (quantmcu/patch/search.py), and only those count whose buffers
+were really placed in the board's memory regions.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ def place(candidate: Candidate, regions: Sequence[ArenaRegion]) -> MemoryPlan:
     """
     capacity = sum(region.capacity for region in regions)
     if candidate.arena_bytes > capacity:
-        raise DoesNotFitError(candidate.live, capacity)  # without trying: no placement needs less than what lives at once
+        raise DoesNotFitError(
+            candidate.live, capacity
+        )  # without trying: no placement needs less than what lives at once
     return plan_memory(candidate.buffers, len(candidate.timeline.slots), regions)
 
 
@@ -106,7 +108,8 @@ def choose_plan(
         optimize: what the code shall be good at.
 
     Raises:
-        QuantMCUError: none fits; says the smallest RAM that would do and what sets it. Or the forced stage is impossible.
+        QuantMCUError: none fits; says the smallest RAM that would do and what sets it. Or the forced stage is
+            impossible.
         UsageError: an unknown node, or a grid finer than the map.
     """
     search = _search(program, board, request, advance, optimize)
@@ -135,7 +138,7 @@ def choose_plan(
 def plan_frontier(
     program: Program, board: Board, budget: Budget, request: PatchRequest, advance: Advance | None = None
 ) -> tuple[list[Candidate], int | None]:
-    """Everything from the fastest to the smallest plan, and the index of the one that `compile` would take (None: none fits)."""
+    """All plans from the fastest to the smallest, and the index of what `compile` would take (None: none fits)."""
     search = _search(program, board, request, advance)
     candidates = _forced(search, request) if request.is_forced else search.run()
     if request.patch == "off":
@@ -177,7 +180,9 @@ def _forced(search: Search, request: PatchRequest) -> list[Candidate]:
             problems[0] if problems else "the input is needed whole elsewhere",
             "`quantmcu plan` shows the stages that are possible",
         )
-    return sorted(found, key=lambda c: (c.cycles, c.arena_bytes)) if request.grid and request.split_at else frontier(found)
+    return (
+        sorted(found, key=lambda c: (c.cycles, c.arena_bytes)) if request.grid and request.split_at else frontier(found)
+    )
 
 
 def _grids_to_try(program: Program, end: steps.Step, request: PatchRequest) -> Iterator[tuple[int, int]]:
@@ -225,7 +230,8 @@ def _notes(chosen: Candidate, layers: Candidate, choice: _Choice, budget: Budget
         yield f"layer by layer the feature maps need {layers.arena_bytes:,} bytes of RAM, {over:,} too many"
     stages = zip(chosen.stages, chosen.halo_modes, strict=True)
     yield (
-        f"runs in patches: {'; '.join(describe_stage(plan, mode) for plan, mode in stages)}: {chosen.arena_bytes:,} bytes, "
+        f"runs in patches: {'; '.join(describe_stage(plan, mode) for plan, mode in stages)}: "
+        f"{chosen.arena_bytes:,} bytes, "
         f"{chosen.macs / max(1, layers.macs):.3f} x the MACs and {chosen.cycles / max(1.0, layers.cycles):.3f} x the "
         "predicted cycles of running layer by layer"
     )

@@ -311,15 +311,15 @@ class _TimelineBuilder:
 
 
     def _overlay(self, stage: PatchStage) -> None:
-        """Lets the output take over the memory of an input that nothing else needs, where no cell reads what is overwritten."""
+        """Lets the output take over the memory of an input if nothing needs what is overwritten."""
         later = self.program.steps[self.program.steps.index(stage) + 1 :]
         needed = {name for step in later for name in step.inputs} | set(self.program.outputs)
-        (values, output) = (self.program.values, stage.outputs[0])
+        values, output = self.program.values, stage.outputs[0]
         for name in stage.inputs:
-            if len(stage.outputs) == 1 and name in self.nbytes and name not in needed:
-                if writes_behind_reads(stage, values[name], values[output]):
-                    self.overlays[output] = name
-                    return
+            free = len(stage.outputs) == 1 and name in self.nbytes and name not in needed
+            if free and writes_behind_reads(stage, values[name], values[output]):
+                self.overlays[output] = name
+                return
 
 
 def writes_behind_reads(stage: PatchStage, source: Value, output: Value) -> bool:

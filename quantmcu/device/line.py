@@ -98,7 +98,8 @@ class Line:
                     deadline = Deadline(allowed)
                     until = Deadline(min(self.timeout, deadline.left))
                 elif frame.type == FrameType.NEED_INPUT and deliver is not None:
-                    self._transport.write(encode_frame(Frame(FrameType.INPUT_PART, self._sequence, deliver(frame.payload))))
+                    part = Frame(FrameType.INPUT_PART, self._sequence, deliver(frame.payload))
+                    self._transport.write(encode_frame(part))
                     deadline = Deadline(allowed)
                     until = Deadline(min(self.timeout, deadline.left))
                 elif frame.type == FrameType.ERROR and len(frame.payload) == 2 and frame.payload[1] == request:

@@ -33,8 +33,8 @@ class Buffer:
 def collect_buffers(timeline: Timeline) -> list[Buffer]:
     """The buffers of a timeline: arrays joined where a slot runs in place, plus scratch memory.
 
-    A join of arrays of different sizes lets the smaller one occupy the memory of the larger for its whole life. Such joins
-    that are alive at the peak are undone, the one that lowers it most first, until none does.
+    A join of arrays of different sizes lets the smaller one occupy the memory of the larger for its whole life. Such
+    joins that are alive at the peak are undone, the one that lowers it most first, until none does.
     """
     lives = _lives(timeline)
     takes_over = _takes_over(timeline, lives)

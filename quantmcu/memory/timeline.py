@@ -38,8 +38,8 @@ class Timeline:
         spans: arrays that must live at least from one slot to another, both included: network inputs and outputs, maps
         and
             carried rows of patch stages.
-        overlays: arrays that share the memory of another one (from its start) although both live: a patch stage may write
-            its output where it has read its input.
+        overlays: arrays that share the memory of another one (from its start) although both live: a patch stage may
+            write its output where it has read its input.
     """
 
     slots: tuple[Slot, ...]

@@ -1,8 +1,8 @@
 """Receptive fields along one axis, for all cells of a grid at once.
 
-The region of a value in a cell of the grid is a product: its rows depend on the cell's row only, its columns on its column only.
-So a search traces each axis alone, as arrays over the parts that the axis is divided into; the exact stage is built afterwards
-(quantmcu/patch/stage.py), and a test holds both together.
+The region of a value in a cell of the grid is a product: its rows depend on the cell's row only, its columns on its
+column only. So a search traces each axis alone, as arrays over the parts that the axis is divided into; the exact
+stage is built afterwards (quantmcu/patch/stage.py), and a test holds both together.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class AxisTrace:
         computed: of each step, the rows (columns) computed in all cells together.
         most_computed: of each step, the most rows (columns) that one cell computes.
         carried: of values that carry, the most rows that a cell takes from the one above.
-        fresh, stops: of the maps that are read and written: where each cell begins to compute or load, and where it ends.
+        fresh, stops: of the maps that are read and written: where each cell begins to compute or load, and where it
+            ends.
         crops: lengths of the crops (step, input index) where a step reads less than the cell holds.
     """
 
@@ -87,7 +88,9 @@ class Axis:
                 starts[source] = np.minimum(starts[source], first) if source in starts else first
                 stops[source] = np.maximum(stops[source], end) if source in stops else end
         loaded = starts.keys() - {step.output for step in inside}
-        edges = {name: self._carry(name, starts, stops, carried) if name in carries else starts[name] for name in loaded}
+        edges = {
+            name: self._carry(name, starts, stops, carried) if name in carries else starts[name] for name in loaded
+        }
         lengths = {name: np.maximum(stops[name] - starts[name], 0) for name in starts}
         crops: dict[tuple[str, int], int] = {}
         for step in inside:
@@ -118,7 +121,7 @@ class Axis:
         start, needed = starts[name], stops[name] > starts[name]
         present = np.maximum.accumulate(stops[name])
         stops[name] = np.where(needed, present, stops[name])
-        fresh = np.maximum(start, np.concatenate([start[:1], present[:-1]]))
+        fresh: Indices = np.maximum(start, np.concatenate([start[:1], present[:-1]]))
         rows = int(np.where(needed, fresh - start, 0).max())
         if rows:
             carried[name] = rows

@@ -1,8 +1,8 @@
 """Splits a wide convolution before a global pooling by channels, so that its map never exists whole.
 
-The last convolution of many networks widens to a thousand channels which are then averaged over all pixels: its map can be the
-largest that is left once the first layers run in patches. Each output channel of a pointwise convolution, and its average, depends on
-no other output channel, so both steps run part by part; the results are joined.
+The last convolution of many networks widens to a thousand channels which are then averaged over all pixels: its map
+can be the largest that is left once the first layers run in patches. Each output channel of a pointwise convolution,
+and its average, depends on no other output channel, so both steps run part by part; the results are joined.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from quantmcu.program.program import Program, Value
 
 
 def split_channels(program: Program, parts: int) -> Program:
-    """`program` with its last wide convolution and the pooling behind it in `parts` parts; the same results, byte for byte.
+    """`program` with its last wide convolution and the pooling behind it in `parts` parts; the same results.
 
     Unchanged when `parts` is 1.
 

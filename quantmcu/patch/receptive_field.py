@@ -1,8 +1,8 @@
 """Receptive fields: which region of its inputs a step reads for a region of its output, and the step cut down to it.
 
-A window at output index i reads inputs i * stride - pad ... i * stride - pad + dilation * (kernel - 1); what lies outside the map
-is padding. A cut-down step keeps exactly the padding that its region really meets, so that its result equals that part of the
-whole result byte for byte.
+A window at output index i reads inputs i * stride - pad ... i * stride - pad + dilation * (kernel - 1); what lies
+outside the map is padding. A cut-down step keeps exactly the padding that its region really meets, so that its result
+equals that part of the whole result byte for byte.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def _concatenate(step: steps.Concatenate, inputs: tuple[Value, ...], region: Reg
 
 def _slice(step: steps.Slice, inputs: tuple[Value, ...], region: Region) -> RegionStep:
     rows, columns = (
-        Interval(step.starts[axis] + out.start * step.steps[axis], step.starts[axis] + (out.stop - 1) * step.steps[axis] + 1)
+        Interval(
+            step.starts[axis] + out.start * step.steps[axis], step.starts[axis] + (out.stop - 1) * step.steps[axis] + 1
+        )
         for axis, out in ((1, region.rows), (2, region.columns))
     )
     smaller = replace(

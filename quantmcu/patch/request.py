@@ -44,12 +44,16 @@ class PatchRequest:
         if self.halo is not None and self.halo not in HALO_MODES:
             raise UsageError(f"{self.halo!r} is no halo mode", "--halo", hint=f"one of {', '.join(HALO_MODES)}")
         if self.objective not in OBJECTIVES:
-            raise UsageError(f"{self.objective!r} is no objective", "--objective", hint=f"one of {', '.join(OBJECTIVES)}")
+            raise UsageError(
+                f"{self.objective!r} is no objective", "--objective", hint=f"one of {', '.join(OBJECTIVES)}"
+            )
         if self.patch == "off":
             asked = {"--split-at": self.split_at, "--halo": self.halo, "--input-on-demand": self.input_on_demand}
             for option, value in asked.items():
                 if value:
-                    raise UsageError(f"{option} needs patches, and --patch is off", option, hint="leave out --patch off")
+                    raise UsageError(
+                        f"{option} needs patches, and --patch is off", option, hint="leave out --patch off"
+                    )
 
     @property
     def grid(self) -> tuple[int, int] | None:

@@ -1,10 +1,10 @@
 """Searches for patch stages: where to split, how to divide, which rows to carry.
 
-The network is cut at its split points: maps that everything later depends on. Between two split points it runs layer by layer or as one
-patch stage. So a way to run it is a path through a graph whose nodes are the split points and whose edges are these choices; a path
-needs the memory of its hungriest edge and the cycles of all edges together. Edges are sketched (quantmcu/patch/sketch.py), the best
-paths built and evaluated exactly as they would be compiled: with the kernels chosen for their cells, and the memory timeline that the
-planner places.
+The network is cut at its split points: maps that everything later depends on. Between two split points it runs layer
+by layer or as one patch stage. So a way to run it is a path through a graph whose nodes are the split points and
+whose edges are these choices; a path needs the memory of its hungriest edge and the cycles of all edges together.
+Edges are sketched (quantmcu/patch/sketch.py), the best paths built and evaluated exactly as they would be compiled:
+with the kernels chosen for their cells, and the memory timeline that the planner places.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ from quantmcu.program.program import Program
 Progress = Callable[[int, int], None]
 
 HALO_MODES = ("cache", "cache-narrow", "recompute")
-"""How the overlap of cells is treated: rows carried; carried except where a pointwise convolution widens; computed again."""
+"""How the overlap of cells is treated: rows carried; carried except where a pointwise convolution widens;
+computed again."""
 
 _COLUMNS = (1, 2, 3, 4, 6)
 _CELL_HEIGHTS = (1, 2, 3, 4, 6, 8, 12, 18, 28)
@@ -46,7 +47,8 @@ class Candidate:
     Attributes:
         stages: patch stages in order; none for layer by layer.
         halo_modes: of each stage.
-        channel_parts: into how many parts the channels of the widest convolution at the network's end are split; 1: none.
+        channel_parts: into how many parts the channels of the widest convolution at the network's end are split; 1:
+            none.
         program: the program with these stages.
         selections: kernels.
     """
@@ -278,7 +280,7 @@ def _best(items: Iterable[T]) -> list[T]:
 
 
 def _thinned(paths: Sequence[_Path], most: int) -> list[_Path]:
-    """At most about `most` of the paths, evenly in the logarithm of their memory, the smallest and the fastest included."""
+    """At most about `most` of the paths, evenly in the logarithm of their memory, both ends included."""
     if len(paths) <= most:
         return list(paths)
     ratio = (paths[0].nbytes / max(1, paths[-1].nbytes)) ** (1 / most)

@@ -1,6 +1,7 @@
 """Quick figures of a patch stage, without building its cells: memory, multiply-accumulates and cycles.
 
-Used to search through thousands of stages; those on the frontier are then built and evaluated exactly (quantmcu/patch/search.py).
+Used to search through thousands of stages; those on the frontier are then built and evaluated exactly
+(quantmcu/patch/search.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from quantmcu.memory.timeline import Slot, Timeline
 from quantmcu.patch.axis import Axis, AxisTrace
 from quantmcu.program import steps
 from quantmcu.program.program import Program, Value
+
 
 @dataclass(frozen=True)
 class Sketch:
@@ -88,14 +90,17 @@ class StageSketcher:
             self._columns[grid[1]] = self.axes[1].trace(self.inside, self.outputs, grid[1])
         columns = self._columns[grid[1]]
         carries = frozenset(
-            name for name in carrying & columns.longest.keys()
+            name
+            for name in carrying & columns.longest.keys()
             if columns.common_divisor[name] * self._value(name).row_bytes % 4 == 0
         )
         key = (grid[0], carries)
         if key not in self._rows:
             self._rows[key] = self.axes[0].trace(self.inside, self.outputs, grid[0], carries)
         rows = self._rows[key]
-        nbytes = {name: self._value(name).row_bytes * rows.longest[name] * columns.longest[name] for name in rows.longest}
+        nbytes = {
+            name: self._value(name).row_bytes * rows.longest[name] * columns.longest[name] for name in rows.longest
+        }
         stores = {
             name: self._value(name).row_bytes * rows.carried[name] * columns.longest[name] for name in rows.carried
         }
@@ -113,8 +118,7 @@ class StageSketcher:
         cells = grid[0] * grid[1]
         cycles = copy_cycles(sum(self._value(name).nbytes for name in (*self.inputs, *self.outputs)))
         cycles += copy_cycles(2 * sum(stores.values()) * cells)
-        for step in self.inside:
-            cycles += facts[step.name].cycles * self._share(step, rows, columns)
+        cycles += sum(facts[inner.name].cycles * self._share(inner, rows, columns) for inner in self.inside)
         whole = self._whole_bytes(rows if grid[1] == 1 else None)
         return Sketch(lives.peak(nbytes, scratch) + stored + whole, cycles)
 
@@ -122,7 +126,7 @@ class StageSketcher:
         return self.program.values[name]
 
     def _whole_bytes(self, rows: AxisTrace | None) -> int:
-        """Bytes of the maps that the stage reads and writes; the output may lie over an input (given one column of cells)."""
+        """Bytes of the maps that the stage reads and writes; with one column the output may lie over an input."""
         sizes = {name: _aligned(self._value(name).nbytes) for name in (*self.inputs, *self.outputs)}
         total = sum(size for name, size in sizes.items() if name not in self.free)
         if rows is None or len(self.outputs) != 1:

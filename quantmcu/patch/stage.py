@@ -1,8 +1,8 @@
 """Builds patch stages: cuts a program after chosen values and divides the first part into cells.
 
-Each cell of an output is traced backwards to the regions of all values that it needs (paper section on patch-based inference;
-our definitions: docs/patches.md). At a skip connection a value's region is the union of what its readers need, and a reader that
-needs less gets a crop.
+Each cell of an output is traced backwards to the regions of all values that it needs (paper section on patch-based
+inference; our definitions: docs/patches.md). At a skip connection a value's region is the union of what its readers
+need, and a reader that needs less gets a crop.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class StagePlan:
         last: name of the step that ends the stage; the stage is all steps that it depends on, up to the stage before.
         grid: rows and columns of cells.
         carrying: names of values that carry rows down a column of cells; empty for recompute.
-        after: name of the step behind which the stage begins: the steps up to it run before, layer by layer. None: where
-            the stage before ended.
+        after: name of the step behind which the stage begins: the steps up to it run before, layer by layer. None:
+            where the stage before ended.
     """
 
     last: str
@@ -77,7 +77,7 @@ def _ancestors(candidates: Sequence[steps.Step], last: str) -> list[steps.Step]:
 def build_stage(
     program: Program, inside: Sequence[steps.Step], outside: Sequence[steps.Step], plan: StagePlan
 ) -> PatchStage:
-    """The stage that computes the steps `inside`, of whose values the steps `outside` and the program's outputs read some."""
+    """The stage of the steps `inside`; the steps `outside` and the program's outputs read some of its values."""
     produced = {step.output for step in inside}
     read_later = {name for step in outside for name in step.inputs} | set(program.outputs)
     outputs = tuple(step.output for step in inside if step.output in read_later)
@@ -144,7 +144,10 @@ class _StageBuilder:
         )
 
     def _columns(self, column: int) -> dict[str, Interval]:
-        """The columns of every value that a column of cells needs. All its cells hold the same, so that rows fit together."""
+        """The columns of every value that a column of cells needs.
+
+        All its cells hold the same, so that rows fit together.
+        """
         regions = {}
         for name in self.outputs:
             everything = whole(self.program.values[name].shape)

@@ -1,4 +1,4 @@
-"""Networks that run in patches, from file to firmware: host, emulator and QEMU agree with the reference byte for byte."""
+"""Networks that run in patches: host, emulator and QEMU agree with the reference byte for byte."""
 
 from __future__ import annotations
 
@@ -44,11 +44,12 @@ def assert_bit_exact(result: Result, places: tuple[str, ...]) -> None:
 
 
 @pytest.mark.gcc
-@pytest.mark.parametrize("on_demand", [False, True])
+@pytest.mark.parametrize("on_demand", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_the_demo_network_in_patches(tmp_path, on_demand):
     result = compiled(demo_model(), "nucleo-f767", tmp_path / "out", objective="ram", input_on_demand=on_demand)
     plan, memory = result.data["plan"], result.data["memory"]
-    assert plan["stages"] and plan["input_on_demand"] == on_demand
+    assert plan["stages"]
+    assert plan["input_on_demand"] == on_demand
     assert plan["stage_macs"] >= plan["stage_macs_unsplit"] > 0
     assert memory["arena_without_input_bytes"] <= memory["arena_bytes"]
     assert result.data["bitops"]["uniform8_patched"] >= result.data["bitops"]["uniform8_unpatched"]

@@ -133,7 +133,9 @@ def test_code_does_not_grow_with_the_grid(carry):
         builder.conv(4, kernel=(1, 1), pads=(0, 0, 0, 0))
         carrying = frozenset(builder.values) if carry else frozenset()
         files = emitted(split_program(builder.program(), [StagePlan(builder.steps[-1].name, grid, carrying)])).files
-        text = [line for line in files["model.c"].splitlines() if not line.startswith(("        {.", "    static const u"))]
+        text = [
+            line for line in files["model.c"].splitlines() if not line.startswith(("        {.", "    static const u"))
+        ]
         return len(text), {name: text for name, text in files.items() if name.startswith("kernels/")}
 
     assert code(32, (4, 4)) == code(64, (8, 8))

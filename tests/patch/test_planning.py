@@ -114,5 +114,6 @@ def test_the_frontier_and_its_picture(program):
     picture = render_frontier(
         {"model": "a<b", "board": BOARD.id, "arena_capacity_bytes": budget.arena_bytes, "frontier": plans, "chosen": 0}
     )
-    assert picture.startswith("<svg") and "a&lt;b" in picture
+    assert picture.startswith("<svg")
+    assert "a&lt;b" in picture
     assert picture.count("<title>") == len(candidates)

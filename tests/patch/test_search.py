@@ -38,7 +38,9 @@ def mobile_builder(size=40, seed=0):
 
 
 @settings(max_examples=60, deadline=None)
-@given(builder=divisible_builders(), rows=st.integers(1, 6), columns=st.integers(1, 4), mode=st.sampled_from(HALO_MODES))
+@given(
+    builder=divisible_builders(), rows=st.integers(1, 6), columns=st.integers(1, 4), mode=st.sampled_from(HALO_MODES)
+)
 def test_the_axes_know_what_the_exact_stage_computes(builder, rows, columns, mode):
     if not builder.steps:
         return
