@@ -17,6 +17,7 @@ from tests.build.conftest import Build, need
 from tests.build.tiny_network import write_tiny
 
 F767 = load_board("nucleo-f767")
+COMPILER = "gcc" if shutil.which("arm-none-eabi-gcc") else "zig"
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ def test_flashing_to_a_disk_copies_the_very_firmware(build: Build, tmp_path: Pat
 
 def test_flashing_by_uf2(build: Build, tmp_path: Path) -> None:
     """RP2040, with a folder in its disk's place: all blocks together are the image, at the flash's address."""
-    project = build("pico", "zig").elf.parent
+    project = build("pico", COMPILER).elf.parent
     disk = tmp_path / "disk"
     disk.mkdir()
     with pytest.raises(ToolError, match="no board found") as caught:
@@ -163,7 +164,7 @@ def test_flashing_by_dfu(build: Build, tmp_path: Path, monkeypatch: pytest.Monke
     tool.write_text(f'#!/bin/sh\necho "$@" > {called}\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
-    project = build("portenta-h7", "zig").elf.parent
+    project = build("portenta-h7", COMPILER).elf.parent
     flash_project(project, load_board("portenta-h7"))
     assert called.read_text().startswith("--device 2341:035b -a 0 --dfuse-address 0x08040000:leave -D ")
     assert called.read_text().rstrip().endswith("firmware.bin")

@@ -66,6 +66,7 @@ def test_resets_in_the_middle(network: Result, impatient: None) -> None:
         assert board.resets >= 5
 
 
+@pytest.mark.slow
 def test_resets_and_a_bad_line(network: Result, impatient: None) -> None:
     with plugged_in(network, seed=5, flipped=2e-4, lost_bursts=0.01) as board:
         board.reset_after = 31
