@@ -35,7 +35,8 @@ def test_patched_equals_unpatched(builder, rows, columns, data):
     try:
         assert_same(builder, [StagePlan(last.name, grid, carrying)])
     except NotDivisibleError as problem:
-        assert "nothing but padding" in str(problem)
+        if "nothing but padding" not in str(problem):
+            raise
 
 
 @settings(max_examples=60, deadline=None)
@@ -56,7 +57,8 @@ def test_several_stages_in_a_row(first, grids):
     try:
         assert_same(builder, plans)
     except NotDivisibleError as problem:
-        assert "nothing but padding" in str(problem)
+        if "nothing but padding" not in str(problem):
+            raise
 
 
 def test_a_stage_with_two_outputs():
