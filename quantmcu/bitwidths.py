@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,14 +15,18 @@ from quantmcu.ir import Graph, ops
 from quantmcu.ir.verify import verify
 from quantmcu.memory.budget import Budget
 from quantmcu.patch.request import PatchRequest
+from quantmcu.plan_data import recompute_macs
 from quantmcu.planning import choose_plan
-from quantmcu.program.bitops import bitops_of_a_bit, program_bitops
+from quantmcu.program import steps
+from quantmcu.program.bitops import bitops_of_a_bit, executed_steps, program_bitops
 from quantmcu.program.lower import lower
+from quantmcu.program.macs import step_macs
 from quantmcu.program.program import Program
 from quantmcu.program.stages import PatchStage
 from quantmcu.progress import StageClock
 from quantmcu.quant import Calibration, choose_weight_bits, input_moments, measure_options, quantize, weight_bytes
 from quantmcu.quant.divergence import map_divergences
+from quantmcu.quant.joint import Product, lower_together
 from quantmcu.quant.map_costs import feature_maps
 from quantmcu.quant.map_memory import TimelineMemory
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information, scores_of, search_bits, tensor_bits
@@ -43,6 +48,8 @@ class BitsRequest:
         weights: "8", "4", "2", or "auto": 8 where they fit the flash, else some layers 4.
         lam: weight of information against cost in the score of VDQS, 0 .. 1.
         information: what VDQS takes for information: "measured", "sqnr" or "entropy".
+        reduction: with mixed bits: weights and maps are lowered together until the network takes so many times fewer
+            BitOPs than with 8 bits and recomputed halos; None: VDQS chooses by its score.
 
     Raises:
         UsageError: a value is none of these.
@@ -52,6 +59,7 @@ class BitsRequest:
     weights: str = "auto"
     lam: float = DEFAULT_LAMBDA
     information: Information = "measured"
+    reduction: float | None = None
 
     def __post_init__(self) -> None:
         for option, value, allowed in (
@@ -63,6 +71,17 @@ class BitsRequest:
                 raise UsageError(f"unknown value '{value}'", option, hint=f"one of {', '.join(allowed)}")
         if not 0 <= self.lam <= 1:
             raise UsageError(f"{self.lam:g} is out of range", "--lam", hint="a number from 0 (cost) to 1 (information)")
+        if self.reduction is None:
+            return
+        if self.maps != "mixed":
+            raise UsageError("needs --bits mixed", "--bitops-reduction", "8 bits everywhere leave nothing to choose")
+        if not 1 <= self.reduction <= 4:
+            raise UsageError(
+                f"{self.reduction:g} times fewer BitOPs are not possible",
+                "--bitops-reduction",
+                "8 and 4 bits give at most 4 times fewer",
+                "give a number from 1 to 4",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +127,8 @@ class BitChooser:
         if request.maps == "8":
             return network
         with self.clock.stage("map bits"):
+            if request.reduction is not None:
+                return self._with_fewer_bitops(network, request.reduction)
             return self._with_map_bits(network, request)
 
     @staticmethod
@@ -197,6 +218,45 @@ class BitChooser:
             ],
         }
         return self._network(graph, narrow, search)
+
+    def _with_fewer_bitops(self, network: QuantizedNetwork, reduction: float) -> QuantizedNetwork:
+        """Weights and maps lowered together, by measured losses; weights that have fewer bits already keep them."""
+        candidate = choose_plan(network.program, self.board, self.budget, self.patches, may_overflow=True).candidate
+        macs = Counter[str]()
+        for step, _, output in executed_steps(candidate.program):
+            if isinstance(step, steps.Convolution):
+                macs[step.layer] += step_macs(step, output)
+        stages = [step for step in candidate.program.steps if isinstance(step, PatchStage)]
+        stitched = frozenset(name for stage in stages for name in stage.outputs)
+        maps = feature_maps(self.graph, self.calibration, {}, fixed=stitched)
+        owner = {name: m.name for m in maps for name in m.names}
+        layers = [op for op in self.graph.ops if isinstance(op, _Layer)]
+        names = [op.name for op in layers if _can_be_narrow(op)]
+        narrow = self._quantized(dict.fromkeys(names, 4))
+        advance = self.clock.advance
+        options = measure_options(self.graph, {4: narrow}, self.dataset, names, progress=advance)
+        measured = map_divergences(self.graph, self.calibration, maps, self.dataset, progress=advance)
+        recomputed = 64 * recompute_macs(candidate, network.program)
+        products = [Product(op.name, macs[op.name], owner.get(op.inputs[0], op.inputs[0])) for op in layers]
+        weight_losses = {option.layer: option.loss for option in options}
+        weight_losses |= dict.fromkeys(network.weight_bits, 0.0)  # the flash has decided: first and for nothing
+        found = lower_together(
+            products, weight_losses, {name: loss for (name, _), loss in measured.items()}, recomputed / reduction
+        )
+        if found.bitops * reduction > recomputed:
+            most = recomputed / found.bitops
+            self.clock.note(f"weights and maps of 4 bits give {most:.2f} times fewer BitOPs at most")
+        bits = tensor_bits(maps, {m.name: found.maps.get(m.name, 8) for m in maps})
+        lowered = {name for name, count in found.weights.items() if count < 8} | set(network.weight_bits)
+        graph = quantize(self.graph, self.calibration, activation_bits=bits)
+        known = {op.name: op for op in narrow.ops if op.name in lowered}
+        search = {
+            "bitops_of_8_bit_recompute": recomputed,
+            "bitops": found.bitops,
+            "maps": [{"map": m.name, "bits": bits[m.name]} for m in maps],
+        }
+        narrow_maps = {name: count for name, count in bits.items() if count < 8}
+        return self._network(graph.with_ops(known.get(op.name, op) for op in graph.ops), narrow_maps, search)
 
     def _with_weights_of(self, network: QuantizedNetwork, graph: Graph) -> Graph:
         """`graph` with the integer weights of `network`, where these have fewer bits."""

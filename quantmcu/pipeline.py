@@ -66,7 +66,7 @@ class CompileRequest:
         harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
         optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
         patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
-        bits, weight_bits, lam, information: bits of feature maps and weights; see `BitsRequest`.
+        bits, weight_bits, lam, information, bitops_reduction: bits of feature maps and weights; see `BitsRequest`.
     """
 
     model: Path
@@ -90,6 +90,7 @@ class CompileRequest:
     weight_bits: str = "auto"
     lam: float = DEFAULT_LAMBDA
     information: Information = "measured"
+    bitops_reduction: float | None = None
 
     @property
     def bitwidths(self) -> BitsRequest:
@@ -98,7 +99,7 @@ class CompileRequest:
         Raises:
             UsageError: there is no such choice.
         """
-        return BitsRequest(self.bits, self.weight_bits, self.lam, self.information)
+        return BitsRequest(self.bits, self.weight_bits, self.lam, self.information, self.bitops_reduction)
 
     @property
     def patches(self) -> PatchRequest:

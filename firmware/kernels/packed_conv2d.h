@@ -34,8 +34,7 @@ void qmcu_packed_gather(const qmcu_packed_conv2d_params *layer, const uint8_t *i
 /* The same by DSP instructions, without groups. weight: for each output channel whole words, the weights plus
  * 2^(weight_bits - 1) as unsigned codes, lowest bits first, padded with zeros. scratch, with N = n rounded up to the weights of a
  * word: tile_pixels * N / 2 + tile_pixels words, N bytes, tile_pixels * output_channels codes. */
-void qmcu_packed_conv2d_dsp(const qmcu_packed_conv2d_params *layer, const uint8_t *input, uint8_t *output,
-                            uint32_t *scratch);
+void qmcu_packed_conv2d_dsp(const qmcu_packed_conv2d_params *layer, const uint8_t *input, uint8_t *output, void *scratch);
 
 /* One input channel a group, one output channel for each. */
 void qmcu_packed_depthwise(const qmcu_packed_conv2d_params *layer, const uint8_t *input, uint8_t *output);

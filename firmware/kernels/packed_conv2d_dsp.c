@@ -97,15 +97,14 @@ static void multiply_channels(const qmcu_packed_conv2d_params *layer, const tile
     }
 }
 
-void qmcu_packed_conv2d_dsp(const qmcu_packed_conv2d_params *layer, const uint8_t *input, uint8_t *output,
-                            uint32_t *scratch)
+void qmcu_packed_conv2d_dsp(const qmcu_packed_conv2d_params *layer, const uint8_t *input, uint8_t *output, void *scratch)
 {
     const int32_t length = layer->kernel_height * layer->kernel_width * layer->input_channels;
     const int32_t pairs = 16 / layer->weight_bits, words = (length + 2 * pairs - 1) / (2 * pairs);
     const int32_t pixels = layer->output_height * layer->output_width;
     const int32_t pixel_bytes = qmcu_packed_bytes(layer->output_channels, layer->output_bits);
     tile t = {.fields = scratch, .field_words = words * pairs, .weight_words = words};
-    t.sums = (int32_t *)(scratch + layer->tile_pixels * t.field_words);
+    t.sums = (int32_t *)(t.fields + layer->tile_pixels * t.field_words);
     uint8_t *const staged = (uint8_t *)(t.sums + layer->tile_pixels);
     t.codes = staged + 2 * words * pairs;
     __builtin_memset(staged + length, 0, (size_t)(2 * words * pairs - length));

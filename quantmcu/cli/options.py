@@ -74,6 +74,12 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
         choice(
             "--information", ("measured", "sqnr", "entropy"), "VDQS: what counts as information; the paper's: entropy."
         ),
+        click.option(
+            "--bitops-reduction",
+            type=click.FloatRange(1, 4),
+            metavar="X",
+            help="With mixed bits: X times fewer BitOPs than 8 bits, by weights and maps.",
+        ),
     )
     for option in reversed(options):
         function = option(function)
