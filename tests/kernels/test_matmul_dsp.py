@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,10 +12,12 @@ from matmul_cases import Shape, make_case, shapes
 
 from quantmcu.codegen.kernel import Core
 
+ZIG = pytest.param("zig", marks=pytest.mark.slow) if shutil.which("arm-none-eabi-gcc") else "zig"
+COMPILERS = [pytest.param("gcc", marks=pytest.mark.gcc), ZIG]
 KERNEL = kernel_named("matmul_dsp")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     shape=shapes(),
     seed=st.integers(0, 2**31),
@@ -43,7 +47,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("compiler", ["gcc", "zig"])
+@pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("core", [CORTEX_M4, CORTEX_M7], ids=lambda core: core.name)
 @pytest.mark.parametrize("extreme", ["random", "high"])
 def test_equals_the_reference_on_cores(core: Core, compiler: str, extreme: str) -> None:

@@ -140,6 +140,16 @@ def cycles_of_group(kernel: BlockKernel) -> float:
     return (long - short) / 4
 
 
+def describe_registers(kernel: BlockKernel) -> str:
+    """What the registers hold during the products."""
+    generator = _Generator(kernel)
+    sums = [
+        f"{register} channel {c}, pixel {p}" for c, row in enumerate(generator.sums) for p, register in enumerate(row)
+    ]
+    operands = f"{generator.data[0]} to {generator.data[-1]}"
+    return f"{_TILE}: tile, {_WEIGHTS}: weights, {operands}: operands; sums: {'; '.join(sums)}"
+
+
 @cache
 def generate_block_kernel(kernel: BlockKernel) -> tuple[str, ...]:
     """The function's body: instructions and labels, one a line.
@@ -186,8 +196,10 @@ class _Generator:
             ".balign 4",
             "2: @ a block of channels",
             *body,
+            "@ multiply, round, saturate and store the sums; begin the next block",
             *next_block,
             "bne.w 2b",
+            "@ the next group of pixels",
             *self._next_group(),
             f"add.w sp, sp, #{self.frame_bytes}",
             "pop {r4-r11, pc}",
@@ -204,7 +216,11 @@ class _Generator:
     def _entry(self) -> list[str]:
         """Saves registers and copies the job, with its list of pieces, to the stack."""
         k = self.kernel
-        lines = ["push {r4-r11, lr}", f"sub.w sp, sp, #{self.frame_bytes}"]
+        lines = [
+            "@ the job and its list of pieces go to the stack",
+            "push {r4-r11, lr}",
+            f"sub.w sp, sp, #{self.frame_bytes}",
+        ]
         lines += _copy([(f"[r0, #{_JOB[name]}]", f"[sp, #{_FRAME[name]}]") for name in _JOB])
         lines.append(f"ldr.w r1, [sp, #{_FRAME['pieces']}]")
         entries = k.pieces + (1 if k.control is Control.LOOP else 0)
@@ -259,6 +275,7 @@ class _Generator:
                 block.values[f"x{index}_{half}_{p}"] = Load(_TILE, offset, run)
         for c in range(k.channels):
             block.values |= self._weights(index, c)
+        comment = f"inputs {4 * group} to {4 * group + 3} of {'piece ' + str(run) if k.pieces > 1 else 'the part'}"
         for first in range(0, k.channels, 2):
             for half in range(2):
                 # The first pixel last: its sums' registers hold the biases from which the others start.
@@ -268,7 +285,9 @@ class _Generator:
                         fresh = k.control is Control.UNROLLED and register not in started
                         started.add(register)
                         addend = self.sums[c][0] if fresh else register
-                        block.products.append(Product(register, addend, f"w{index}_{half}_{c}", f"x{index}_{half}_{p}"))
+                        left, right = f"w{index}_{half}_{c}", f"x{index}_{half}_{p}"
+                        block.products.append(Product(register, addend, left, right, comment))
+                        comment = ""
 
     def _weights(self, index: int, channel: int) -> dict[str, Load | Extend]:
         """The factors of the two words of a group: w<group>_0_<channel> and w<group>_1_<channel>."""

@@ -30,6 +30,7 @@ class Product:
     addend: str
     left: str
     right: str
+    comment: str = ""
 
 
 @dataclass
@@ -105,7 +106,8 @@ class OperandRegisters:
     def emit_product(self, product: Product) -> None:
         """Emits a product whose operands are in registers."""
         left, right = self._register[product.left], self._register[product.right]
-        self.lines.append(f"smlad {product.accumulator}, {left}, {right}, {product.addend}")
+        comment = f" @ {product.comment}" if product.comment else ""
+        self.lines.append(f"smlad {product.accumulator}, {left}, {right}, {product.addend}{comment}")
         for name in (product.left, product.right):
             self._uses_left[name] -= 1
             if self._uses_left[name] == 0:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from quantmcu.codegen.assembly.products import Extend, OperandRegisters, Products
 
-
 _FOR_EXTENSIONS = 2  # registers: one for each channel of a pair
 
 

@@ -123,7 +123,8 @@ def work_of_pairs(geometry: Geometry) -> dict[str, float]:
 def _widening(geometry: Geometry, phases: int) -> dict[str, float]:
     """`widened`: groups of four codes widened by words, `shifted`: those at odd addresses.
 
-    `columns` are widened singly, `narrow` ones, of three channels, four at a time. `chunks`: how often the tile is filled.
+    `columns` are widened singly, `narrow` ones, of three channels, four at a time. `chunks`: how often the tile is
+    filled.
     """
     work = dict.fromkeys(("chunks", "widened", "shifted", "columns", "narrow"), 0.0) | {"layer": 1.0}
     aligned = geometry.input_channels % 4 == 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantmcu.codegen.assembly import BlockKernel, Scheme, generate_block_kernel
+from quantmcu.codegen.assembly import BlockKernel, Scheme, describe_registers, generate_block_kernel
 from quantmcu.codegen.kernel import Call, Constant, Input, Kernel, LoweredStep, Output, Scratch, StepContext
 from quantmcu.codegen.kernels.matmul_cost import GENERATED_COSTS, predict, work_of_plan
 from quantmcu.codegen.kernels.matmul_layout import (
@@ -141,7 +142,7 @@ def _block_text(kernel: BlockKernel) -> str:
         .render(
             kernel=kernel,
             title=title,
-            registers="r0: tile, r1: weights; the sums are in the highest registers, operands in between.",
+            registers=textwrap.wrap(describe_registers(kernel), 110),
             pixel_words=[offset // 4 for offset in kernel.pixel_offsets],
             lines=generate_block_kernel(kernel),
         )
