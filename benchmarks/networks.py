@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,12 @@ def main(
     console = Console()
     if not console.is_terminal:
         console = Console(width=120)
-    report = run([n for n in NETWORKS if n.id in chosen or not chosen], boards, toolchains, baseline, console)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "networks.json").write_text(json.dumps(report, indent=1) + "\n")
+
+    def save(report: dict[str, Any]) -> None:
+        (out / "networks.json").write_text(json.dumps(report, indent=1) + "\n")
+
+    report = run([n for n in NETWORKS if n.id in chosen or not chosen], boards, toolchains, baseline, console, save)
     figures = published()
     tables.show(report, figures, console, layers=layers)
     problem = picture.draw(report, figures, out / "networks.svg")
@@ -57,9 +60,14 @@ def main(
 
 
 def run(
-    networks: Sequence[Network], boards: Sequence[str], toolchains: Sequence[str], baseline: bool, console: Console
+    networks: Sequence[Network],
+    boards: Sequence[str],
+    toolchains: Sequence[str],
+    baseline: bool,
+    console: Console,
+    save: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """Measures everything; what can't be measured is listed under `skipped` with its reason."""
+    """Measures everything and saves it after each network; what can't be measured is listed under `skipped`."""
     report: dict[str, Any] = {
         "commit": source_commit(),
         "conditions": _conditions(boards),
@@ -77,6 +85,7 @@ def run(
             report["networks"].append(
                 _network(network, boards, toolchains, reason is None, Path(folder), report, console)
             )
+            save(report)
     return report
 
 
