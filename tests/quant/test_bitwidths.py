@@ -10,12 +10,16 @@ import pytest
 from test_weight_reconstruction import LAYERS, images, network  # noqa: F401  (images is a fixture)
 
 from quantmcu.bitwidths import BitChooser, BitsRequest
+from quantmcu.build.host import HostModel
+from quantmcu.codegen.emit import emit_model
+from quantmcu.codegen.select import flat
 from quantmcu.data import Dataset
 from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.export import export_onnx
 from quantmcu.ir import Graph, ops
 from quantmcu.memory.budget import Budget, budget_of
 from quantmcu.patch.request import PatchRequest
+from quantmcu.planning import choose_plan
 from quantmcu.progress import SilentProgress, StageClock
 from quantmcu.quant import calibrate, weight_bytes
 from quantmcu.reference import execute
@@ -102,3 +106,23 @@ def test_wrong_requests() -> None:
         BitsRequest(weights="6")
     with pytest.raises(UsageError, match=r"1\.5 is out of range"):
         BitsRequest(lam=1.5)
+
+
+@pytest.mark.parametrize("patches", ["off", "2x2"])
+def test_generated_c_of_mixed_bits_equals_the_reference(
+    chooser: BitChooser, images: Dataset, patches: str  # noqa: F811
+) -> None:
+    chosen = chooser.choose(BitsRequest(maps="mixed", weights="4", lam=0.1, information="sqnr"))
+    request = PatchRequest(patches) if patches == "off" else PatchRequest(patches, "expand")
+    planned = choose_plan(chosen.program, BOARD, chooser.budget, request)
+    candidate = planned.candidate
+    kernels = {s.kernel.name for s in flat(candidate.selections) if s.kernel is not None}
+    assert "packed_conv2d_dsp" in kernels
+    emitted = emit_model(candidate.program, candidate.selections, candidate.timeline, planned.memory)
+    source = chosen.program.values["x"].qparams
+    assert source is not None
+    with HostModel(emitted.files) as model:
+        for sample in images.take(6):
+            codes = source.quantize(sample.inputs["x"].transpose(0, 2, 3, 1))
+            (output,) = model.infer([codes])
+            np.testing.assert_array_equal(output, execute(chosen.program, {"x": codes})["y"])
