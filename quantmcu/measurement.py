@@ -20,6 +20,7 @@ from quantmcu.targets import Board
 
 MEASURED_ON = ("emulator", "device", "qemu")
 _INPUT = "random codes (seed 0)"
+_UNDELIVERED = "on demand, its delivery not timed"
 
 
 def measure_result(
@@ -147,7 +148,7 @@ def _conditions(
         "flags": result.data["compile"]["flags"],
         "quantmcu": quantmcu.__version__,
         "commit": source_commit(),
-        "input": _INPUT,
+        "input": _UNDELIVERED if result.data["plan"].get("input_on_demand") else _INPUT,
     }
 
 
