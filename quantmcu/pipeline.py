@@ -213,9 +213,7 @@ def _calibration_data(
 
 
 def _raw_pixels(graph: Graph, dataset: Dataset, preprocess: Preprocess | None) -> tuple[Graph, str]:
-    """The graph for raw camera bytes where its preprocessing is one scale and a whole zero point; what the input
-    takes.
-    """
+    """The graph for raw camera bytes, where one scale and a whole zero point allow it; and what its input takes."""
     if preprocess is None or not dataset.is_pixels or len(graph.inputs) != 1:
         return graph, "codes: round(real value / scale) + zero point"
     affine = preprocess.affine(graph.tensor(graph.inputs[0]).shape[-1])

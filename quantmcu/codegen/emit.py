@@ -42,7 +42,7 @@ class ArrayText:
 
 @dataclass(frozen=True)
 class SegmentText:
-    """Steps that run one after another, the whole row `cells` times. `first_step` is the number of the first of them."""
+    """Steps that run one after another, the whole row `cells` times; the first has the number `first_step`."""
 
     identifier: str
     cells: int

@@ -129,9 +129,7 @@ def _orders(buffers: Sequence[Buffer]) -> list[list[int]]:
 def _first_fit(
     buffers: Sequence[Buffer], order: Sequence[int], regions: Sequence[ArenaRegion]
 ) -> tuple[Placement, ...] | None:
-    """Each buffer, in this order, at the lowest free offset of the first region with room; None when one finds no
-    room.
-    """
+    """Each buffer in turn at the lowest free offset of the first region with room; None when one finds none."""
     placed: dict[int, Placement] = {}
     for index in order:
         buffer = buffers[index]

@@ -29,7 +29,9 @@ def clamp_codes(qparams: QParams, activation: ops.Clamp | None) -> tuple[int, in
     return round(low), round(high)
 
 
-def requantize_checked(ratios: Sequence[float] | NDArray[np.floating[Any]], zero_point: int, low: int, high: int) -> Requantize:
+def requantize_checked(
+    ratios: Sequence[float] | NDArray[np.floating[Any]], zero_point: int, low: int, high: int
+) -> Requantize:
     """`requantize_for`, with its refusal as an UnrepresentableError."""
     try:
         return requantize_for(ratios, zero_point, low, high)

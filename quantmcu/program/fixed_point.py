@@ -64,7 +64,9 @@ class Requantize:
         return accumulator_bound >= 1 << (_ACCUMULATOR_BITS - 1 - self.shift)
 
 
-def requantize_for(ratios: Sequence[float] | NDArray[np.floating[Any]], zero_point: int, low: int, high: int) -> Requantize:
+def requantize_for(
+    ratios: Sequence[float] | NDArray[np.floating[Any]], zero_point: int, low: int, high: int
+) -> Requantize:
     """Requantization by the real `ratios` (input scale / output scale, one per channel; negative ones are allowed).
 
     Raises:

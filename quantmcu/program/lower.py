@@ -43,7 +43,7 @@ def lower(graph: Graph) -> Program:
                 "the layer can't be computed in 32-bit integers",
                 where=op.name,
                 why=str(problem),
-                hint="look at the layer's weights and calibration range with `quantmcu inspect`; extreme values cause this",
+                hint="extreme weights or calibration values cause this; look at this layer of the float model",
             ) from problem
     if not lowering.steps:
         raise QuantMCUError(
@@ -119,9 +119,7 @@ class _Lowering:
         return value, value.qparams
 
     def _matched(self, op: ops.Op, qparams: QParams) -> Value:
-        """The first input of `op` in the scale of its output: itself, or the result of a step that changes the
-        scale.
-        """
+        """The first input of `op` in the scale of its output, by a step that changes the scale where it differs."""
         value, given = self._input(op)
         if given == qparams:
             return value

@@ -84,8 +84,8 @@ class PatchStage(Step):
         order: names of the steps, in the order in which each cell runs them.
         grid: rows and columns of cells.
         carrying: names of the values that carry rows.
-        narrow_cells: what the cells that are not of the outlier class run instead of `cells`; same grid, same steps with
-            the same weights, other integers and bits of local values. Empty where there are no classes. Nothing is
+        narrow_cells: what the cells that are not of the outlier class run instead of `cells`; same grid, same steps
+            with the same weights, other integers and bits of local values. Empty where there are no classes. Nothing is
             carried between cells of two classes, since their scales differ.
         classes: with narrow cells: the test that decides about a cell at run time, or by cell whether it is of the
             outlier class.
