@@ -16,69 +16,89 @@ static int32_t smaller(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
-/* Copies `count` columns of two rows, `lower` bytes apart, of four channels in words, into four planes; pixels are `step`
- * bytes apart. */
+/* Rows of the map that are copied into the tile in pairs; assembly reads it by the order of its fields. */
+typedef struct {
+    const uint8_t *pixel; /* of the first row, first of four channels, at a multiple of 4 */
+    int32_t row_bytes, pixel_bytes;
+    int32_t columns;
+    uint32_t *tile;
+    int32_t plane_bytes; /* of the tile, from a channel to the next */
+    int32_t skip_bytes;  /* of the tile, from the end of a row pair to the next one */
+    int32_t pairs;       /* at least 1; counts down */
+} fill_job;
+
 #if defined(__arm__) && defined(__ARM_FEATURE_DSP)
 
-/* r0: pixel, r1: lower, r2: step, r3: columns left; r4 to r7: planes. Two columns a turn: GCC needs a third more cycles. */
-#define COLUMN(upper, lower)                                                                                           \
-    "uxtb16 r12, " upper "\n"                                                                                          \
-    "uxtb16 " upper ", " upper ", ror #8\n"                                                                            \
-    "uxtb16 lr, " lower "\n"                                                                                           \
-    "uxtb16 " lower ", " lower ", ror #8\n"                                                                            \
+/* One column of two rows, of four channels, in words. GCC needs a third more cycles for the loop. */
+#define COLUMN                                                                                                         \
+    "ldr.w r8, [r0]\n"                                                                                                 \
+    "ldr.w r9, [r0, r1]\n"                                                                                             \
+    "add.w r0, r0, r2\n"                                                                                               \
+    "uxtb16 r12, r8\n"                                                                                                 \
+    "uxtb16 r8, r8, ror #8\n"                                                                                          \
+    "uxtb16 lr, r9\n"                                                                                                  \
+    "uxtb16 r9, r9, ror #8\n"                                                                                          \
     "pkhtb r11, lr, r12, asr #16\n"                                                                                    \
     "pkhbt r12, r12, lr, lsl #16\n"                                                                                    \
     "str.w r11, [r6], #4\n"                                                                                            \
     "str.w r12, [r4], #4\n"                                                                                            \
-    "pkhbt r12, " upper ", " lower ", lsl #16\n"                                                                       \
-    "pkhtb " lower ", " lower ", " upper ", asr #16\n"                                                                 \
+    "pkhbt r12, r8, r9, lsl #16\n"                                                                                     \
+    "pkhtb r9, r9, r8, asr #16\n"                                                                                      \
     "str.w r12, [r5], #4\n"                                                                                            \
-    "str.w " lower ", [r7], #4\n"
+    "str.w r9, [r7], #4\n"
 
-__attribute__((naked)) static void fill_words(const uint8_t *pixel __attribute__((unused)),
-                                              int32_t lower __attribute__((unused)),
-                                              int32_t step __attribute__((unused)),
-                                              int32_t count __attribute__((unused)),
-                                              uint32_t *plane0 __attribute__((unused)),
-                                              int32_t plane_bytes __attribute__((unused)))
+/* r0: pixel, r1: row_bytes, r2: pixel_bytes, r3: columns left, r4 to r7: planes, r10: job. */
+__attribute__((naked)) static void fill_words(fill_job *job __attribute__((unused)))
 {
     __asm volatile("push {r4-r11, lr}\n"
-                   "ldr.w r4, [sp, #36]\n"
-                   "ldr.w r12, [sp, #40]\n"
+                   "mov.w r10, r0\n"
+                   "ldr.w r0, [r10]\n"
+                   "ldr.w r1, [r10, #4]\n"
+                   "ldr.w r2, [r10, #8]\n"
+                   "ldr.w r4, [r10, #16]\n"
+                   "ldr.w r12, [r10, #20]\n"
                    "add.w r5, r4, r12\n"
                    "add.w r6, r5, r12\n"
                    "add.w r7, r6, r12\n"
+                   "1: @ a row pair\n"
+                   "ldr.w r3, [r10, #12]\n"
                    "subs.w r3, r3, #2\n"
-                   "blt.n 2f\n"
+                   "blt.n 3f\n"
                    ".balign 4\n"
-                   "1:\n"
-                   "ldr.w r8, [r0]\n"
-                   "ldr.w r9, [r0, r1]\n"
-                   "add.w r0, r0, r2\n" COLUMN("r8", "r9") "ldr.w r8, [r0]\n"
-                                                            "ldr.w r9, [r0, r1]\n"
-                                                            "add.w r0, r0, r2\n" COLUMN("r8", "r9")
-                   "subs.w r3, r3, #2\n"
-                   "bge.w 1b\n"
-                   "2:\n"
+                   "2: @ two columns\n" COLUMN COLUMN "subs.w r3, r3, #2\n"
+                   "bge.w 2b\n"
+                   "3:\n"
                    "adds.w r3, r3, #1\n"
-                   "blt.w 3f\n"
-                   "ldr.w r8, [r0]\n"
-                   "ldr.w r9, [r0, r1]\n" COLUMN("r8", "r9") "3:\n"
+                   "blt.w 4f\n" COLUMN "4:\n"
+                   "ldr.w r12, [r10, #24]\n"
+                   "ldr.w r3, [r10, #28]\n"
+                   "add.w r0, r0, r1\n"
+                   "add.w r4, r4, r12\n"
+                   "add.w r5, r5, r12\n"
+                   "add.w r6, r6, r12\n"
+                   "add.w r7, r7, r12\n"
+                   "subs.w r3, r3, #1\n"
+                   "str.w r3, [r10, #28]\n"
+                   "bne.w 1b\n"
                    "pop {r4-r11, pc}\n");
 }
 
 #else
 
-static void fill_words(const uint8_t *pixel, int32_t lower, int32_t step, int32_t count, uint32_t *plane0,
-                       int32_t plane_bytes)
+static void fill_words(fill_job *job)
 {
-    const int32_t plane_words = plane_bytes / 4;
-    for (int32_t x = 0; x < count; x++, pixel += step) {
-        const uint32_t a = dsp_load(pixel), b = dsp_load(pixel + lower);
-        plane0[x] = dsp_pkhbt(dsp_uxtb16(a), dsp_uxtb16(b));
-        plane0[plane_words + x] = dsp_pkhbt(dsp_uxtb16_ror8(a), dsp_uxtb16_ror8(b));
-        plane0[2 * plane_words + x] = dsp_pkhtb(dsp_uxtb16(b), dsp_uxtb16(a));
-        plane0[3 * plane_words + x] = dsp_pkhtb(dsp_uxtb16_ror8(b), dsp_uxtb16_ror8(a));
+    const int32_t plane_words = job->plane_bytes / 4;
+    uint32_t *to = job->tile;
+    for (const uint8_t *pixel = job->pixel; job->pairs > 0; job->pairs--) {
+        for (int32_t x = 0; x < job->columns; x++, to++, pixel += job->pixel_bytes) {
+            const uint32_t a = dsp_load(pixel), b = dsp_load(pixel + job->row_bytes);
+            to[0] = dsp_pkhbt(dsp_uxtb16(a), dsp_uxtb16(b));
+            to[plane_words] = dsp_pkhbt(dsp_uxtb16_ror8(a), dsp_uxtb16_ror8(b));
+            to[2 * plane_words] = dsp_pkhtb(dsp_uxtb16(b), dsp_uxtb16(a));
+            to[3 * plane_words] = dsp_pkhtb(dsp_uxtb16_ror8(b), dsp_uxtb16_ror8(a));
+        }
+        pixel += job->row_bytes;
+        to += job->skip_bytes / 4;
     }
 }
 
@@ -120,6 +140,13 @@ NEVER_INLINE static void fill_upper(const uint8_t *pixel, int32_t step, int32_t 
     fill_half(pixel, step, count, padding, 0, plane0, plane_words);
 }
 
+static void fill_padding(int32_t count, uint32_t padding, uint32_t *plane0, int32_t plane_words)
+{
+    for (int32_t plane = 0; plane < QMCU_DEPTHWISE_PLANES; plane++)
+        for (int32_t x = 0; x < count; x++)
+            plane0[plane * plane_words + x] = padding;
+}
+
 /* A row of the map, or of padding where the map has no such row. */
 static pixel_row row_at(const qmcu_depthwise_params *layer, const uint8_t *input, int32_t y, const uint32_t *padding)
 {
@@ -128,21 +155,50 @@ static pixel_row row_at(const qmcu_depthwise_params *layer, const uint8_t *input
     return (pixel_row){.pixel = input + y * layer->input_width * layer->channels, .step = layer->channels};
 }
 
-static void fill_pair(const qmcu_depthwise_params *layer, const uint8_t *input, int32_t pair, int32_t planes, uint32_t *to)
+/* The pair of rows y and y + 1, one of which at least is padding, or whose channels don't come in words. */
+static void fill_pair(const qmcu_depthwise_params *layer, const uint8_t *input, int32_t y, int32_t channels, uint32_t *to)
 {
     const uint32_t zero_point = (uint32_t)layer->input_zero_point, padding = dsp_four(zero_point);
-    const int32_t y = 2 * pair - layer->pad_top, width = layer->input_width;
+    const int32_t width = layer->input_width, plane_words = layer->tile_pairs * layer->tile_columns;
     const pixel_row upper = row_at(layer, input, y, &padding), lower = row_at(layer, input, y + 1, &padding);
-    const int32_t plane_words = layer->tile_pairs * layer->tile_columns;
-    to += layer->pad_left;
-    if (layer->channels % 4 != 0)
-        fill_bytes(upper, lower, width, to, plane_words, planes);
-    else if (upper.step == lower.step)
-        fill_words(upper.pixel, (int32_t)(lower.pixel - upper.pixel), upper.step, width, to, 4 * plane_words);
+    if (upper.step == 0 && lower.step == 0)
+        fill_padding(width, dsp_two(zero_point), to, plane_words);
+    else if (layer->channels % 4 != 0)
+        fill_bytes(upper, lower, width, to, plane_words, channels);
     else if (upper.step == 0)
         fill_lower(lower.pixel, lower.step, width, dsp_two(zero_point), to, plane_words);
     else
         fill_upper(upper.pixel, upper.step, width, dsp_two(zero_point), to, plane_words);
+}
+
+/* Copies `count` row pairs from the map's row y on into the tile. */
+static void fill_pairs(const qmcu_depthwise_params *layer, const uint8_t *input, int32_t y, int32_t count,
+                       int32_t channels, uint32_t *to)
+{
+    const int32_t row_bytes = layer->input_width * layer->channels;
+    to += layer->pad_left;
+    while (count > 0) {
+        int32_t pairs = layer->channels % 4 == 0 && y >= 0 ? smaller((layer->input_height - y) >> 1, count) : 0;
+        if (pairs > 0) { /* wholly inside the map */
+            fill_job job = {
+                .pixel = input + y * row_bytes,
+                .row_bytes = row_bytes,
+                .pixel_bytes = layer->channels,
+                .columns = layer->input_width,
+                .tile = to,
+                .plane_bytes = 4 * layer->tile_pairs * layer->tile_columns,
+                .skip_bytes = 4 * (layer->tile_columns - layer->input_width),
+                .pairs = pairs,
+            };
+            fill_words(&job);
+        } else {
+            pairs = 1;
+            fill_pair(layer, input, y, channels, to);
+        }
+        count -= pairs;
+        y += 2 * pairs;
+        to += pairs * layer->tile_columns;
+    }
 }
 
 /* Moves `count` row pairs from `first` on to the front of each plane. */
@@ -207,7 +263,7 @@ static void drive_group(const qmcu_depthwise_params *layer, const uint8_t *input
     };
     make_stream(layer, channel, channels, stream);
     int32_t kept = 0; /* row pairs at the front of the tile */
-    int32_t next = 0; /* row pair of the map that is copied next */
+    int32_t next = -layer->pad_top; /* row of the map that is copied next */
     int32_t left = (layer->output_height + layer->rows - 1) / layer->rows;
     while (left > 0) {
         job.steps = smaller(left, most_steps);
@@ -215,8 +271,8 @@ static void drive_group(const qmcu_depthwise_params *layer, const uint8_t *input
         if (left == 0 && layer->output_height % layer->rows != 0)
             job.last_second_row = 0;
         const int32_t used = job.steps * layer->pairs_per_step; /* that no later step reads */
-        for (; kept < used + shared; kept++)
-            fill_pair(layer, input, next++, channels, tile + kept * layer->tile_columns);
+        fill_pairs(layer, input, next, used + shared - kept, channels, tile + kept * layer->tile_columns);
+        next += 2 * (used + shared - kept);
         run_blocks(&job);
         if (left > 0)
             move_pairs(layer, used, shared, tile);

@@ -86,9 +86,9 @@ class _Generator:
         self.shape = kernel.shape
         self.sums = [f"r{2 + i}" for i in range(SUMS)]
         self.resident = self.shape.is_resident
-        # Two weights that are not needed to the end of a block lend their registers to the multiplier and zero point, so
-        # that sums can be requantized while others still grow. With one instruction a cycle that gains nothing, with a
-        # third register for columns hardly anything.
+        # Two weights that are not needed to the end of a block lend their registers to multiplier and zero point, so
+        # that sums can be requantized while others still grow. With one instruction a cycle that gains nothing, with
+        # a third register for columns hardly anything.
         self.lends = self.resident and kernel.dual_issue and self.shape.column_registers == 2
         held = self.shape.weight_registers
         self.in_fpu = _IN_FPU if kernel.uses_fpu else {}
@@ -213,7 +213,7 @@ class _Generator:
 
     def _lent(self) -> tuple[str, str]:
         """The two weight registers that are free first."""
-        last_use = {register: -1 for register in self.weights}
+        last_use = dict.fromkeys(self.weights, -1)
         for place, (number, column) in enumerate(self._columns()):
             for product in self.shape.passes[number].products[column]:
                 last_use[self.weights[self._base(number) + product.word]] = place
