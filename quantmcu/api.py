@@ -72,6 +72,7 @@ def compile(
     lam: float = DEFAULT_LAMBDA,
     information: Information = "measured",
     bitops_reduction: float | None = None,
+    map_cost: str = "bitops",
     harness: str = "quantmcu",
     progress: Progress | None = None,
 ) -> Result:
@@ -99,6 +100,7 @@ def compile(
         weight_bits: "8", "4" or "2", or "auto": 8 where they fit the flash, else as many layers as needed at 4.
         lam: weight of information against cost in the score of VDQS, 0 .. 1.
         information: what VDQS takes for information: "measured", "sqnr" or "entropy" (as the paper).
+        map_cost: what VDQS saves: "bitops", or predicted "cycles".
         bitops_reduction: with mixed bits: lowers weights and feature maps together until the network takes so many
             times fewer BitOPs than with 8 bits and recomputed halos, in place of VDQS's score.
         progress: told of the stages.
@@ -131,6 +133,7 @@ def compile(
         lam=lam,
         information=information,
         bitops_reduction=bitops_reduction,
+        map_cost=map_cost,
     )
     return compile_model(request, progress)
 

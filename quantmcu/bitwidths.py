@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from quantmcu.codegen.kernel import Core
+from quantmcu.codegen.map_cycles import map_cycles
 from quantmcu.codegen.select import flat, select_kernels
 from quantmcu.data import Dataset
 from quantmcu.errors import UsageError
@@ -48,6 +49,7 @@ class BitsRequest:
         weights: "8", "4", "2", or "auto": 8 where they fit the flash, else some layers 4.
         lam: weight of information against cost in the score of VDQS, 0 .. 1.
         information: what VDQS takes for information: "measured", "sqnr" or "entropy".
+        cost: what VDQS saves: "bitops", or predicted "cycles": then only RAM makes it narrow a map that gets slower by it.
         reduction: with mixed bits: weights and maps are lowered together until the network takes so many times fewer
             BitOPs than with 8 bits and recomputed halos; None: VDQS chooses by its score.
 
@@ -60,11 +62,13 @@ class BitsRequest:
     lam: float = DEFAULT_LAMBDA
     information: Information = "measured"
     reduction: float | None = None
+    cost: str = "bitops"
 
     def __post_init__(self) -> None:
         for option, value, allowed in (
             ("--bits", self.maps, ("8", "mixed")),
             ("--weight-bits", self.weights, ("auto", "8", "4", "2")),
+            ("--map-cost", self.cost, ("bitops", "cycles")),
             ("--information", self.information, ("measured", "sqnr", "entropy")),
         ):
             if value not in allowed:
@@ -186,7 +190,7 @@ class BitChooser:
     def _with_map_bits(self, network: QuantizedNetwork, request: BitsRequest) -> QuantizedNetwork:
         """VDQS over all maps, with the costs and the memory of the plan that 8 bits would get."""
         candidate = choose_plan(network.program, self.board, self.budget, self.patches, may_overflow=True).candidate
-        costs = {(n, bits): float(c * bits) for n, c in bitops_of_a_bit(candidate.program).items() for bits in (8, 4)}
+        costs = self._map_costs(candidate.program, request.cost)
         stages = [step for step in candidate.program.steps if isinstance(step, PatchStage)]
         stitched = frozenset(name for stage in stages for name in stage.outputs)
         maps = feature_maps(self.graph, self.calibration, costs, fixed=stitched)
@@ -210,6 +214,7 @@ class BitChooser:
         search = {
             "lambda": request.lam,
             "information": request.information,
+            "cost": request.cost,
             "bitops_of_8_bit_maps": program_bitops(candidate.program),
             "peak_bytes": found.peak_bytes,
             "maps": [
@@ -218,6 +223,12 @@ class BitChooser:
             ],
         }
         return self._network(graph, narrow, search)
+
+    def _map_costs(self, program: Program, cost: str) -> Mapping[tuple[str, int], float]:
+        """BitOPs or predicted cycles by tensor and bits."""
+        if cost == "cycles":
+            return map_cycles(program, Core(self.board.core, self.board.has_dsp, self.board.fpu is not None))
+        return {(n, bits): float(c * bits) for n, c in bitops_of_a_bit(program).items() for bits in (8, 4)}
 
     def _with_fewer_bitops(self, network: QuantizedNetwork, reduction: float) -> QuantizedNetwork:
         """Weights and maps lowered together, by measured losses; weights that have fewer bits already keep them."""

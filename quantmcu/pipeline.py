@@ -66,7 +66,7 @@ class CompileRequest:
         harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
         optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
         patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
-        bits, weight_bits, lam, information, bitops_reduction: bits of feature maps and weights; see `BitsRequest`.
+        bits, weight_bits, lam, information, bitops_reduction, map_cost: bits of maps and weights; see `BitsRequest`.
     """
 
     model: Path
@@ -91,6 +91,7 @@ class CompileRequest:
     lam: float = DEFAULT_LAMBDA
     information: Information = "measured"
     bitops_reduction: float | None = None
+    map_cost: str = "bitops"
 
     @property
     def bitwidths(self) -> BitsRequest:
@@ -99,7 +100,9 @@ class CompileRequest:
         Raises:
             UsageError: there is no such choice.
         """
-        return BitsRequest(self.bits, self.weight_bits, self.lam, self.information, self.bitops_reduction)
+        return BitsRequest(
+            self.bits, self.weight_bits, self.lam, self.information, self.bitops_reduction, self.map_cost
+        )
 
     @property
     def patches(self) -> PatchRequest:

@@ -74,6 +74,7 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
         choice(
             "--information", ("measured", "sqnr", "entropy"), "VDQS: what counts as information; the paper's: entropy."
         ),
+        choice("--map-cost", ("bitops", "cycles"), "VDQS: what fewer bits save; cycles are predicted for the core."),
         click.option(
             "--bitops-reduction",
             type=click.FloatRange(1, 4),

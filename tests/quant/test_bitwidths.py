@@ -12,6 +12,8 @@ from test_weight_reconstruction import LAYERS, images, network  # noqa: F401  (i
 from quantmcu.bitwidths import BitChooser, BitsRequest
 from quantmcu.build.host import HostModel
 from quantmcu.codegen.emit import emit_model
+from quantmcu.codegen.kernel import Core
+from quantmcu.codegen.map_cycles import map_cycles
 from quantmcu.codegen.select import flat
 from quantmcu.data import Dataset
 from quantmcu.errors import QuantMCUError, UsageError
@@ -126,3 +128,14 @@ def test_generated_c_of_mixed_bits_equals_the_reference(
             codes = source.quantize(sample.inputs["x"].transpose(0, 2, 3, 1))
             (output,) = model.infer([codes])
             np.testing.assert_array_equal(output, execute(chosen.program, {"x": codes})["y"])
+
+
+def test_cycles_as_cost_narrow_nothing_that_gets_slower(chooser: BitChooser) -> None:
+    off = replace(chooser, patches=PatchRequest("off"))
+    program = off.choose(BitsRequest()).program
+    cycles = map_cycles(program, Core(BOARD.core, BOARD.has_dsp, BOARD.fpu is not None))
+    assert {name for name, _ in cycles} >= {"x", "a", "b", "c"}
+    chosen = off.choose(BitsRequest(maps="mixed", lam=0.0, cost="cycles"))
+    for name in chosen.map_bits:
+        assert cycles[name, 4] < cycles[name, 8]
+    assert off.choose(BitsRequest(maps="mixed", lam=0.0)).map_bits  # BitOPs fall with every map
