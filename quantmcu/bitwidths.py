@@ -49,7 +49,7 @@ class BitsRequest:
         weights: "8", "4", "2", or "auto": 8 where they fit the flash, else some layers 4.
         lam: weight of information against cost in the score of VDQS, 0 .. 1.
         information: what VDQS takes for information: "measured", "sqnr" or "entropy".
-        cost: what VDQS saves: "bitops", or predicted "cycles": then only RAM makes it narrow a map that gets slower by it.
+        cost: what VDQS saves: "bitops", or predicted "cycles": then only RAM makes it narrow maps that get slower.
         reduction: with mixed bits: weights and maps are lowered together until the network takes so many times fewer
             BitOPs than with 8 bits and recomputed halos; None: VDQS chooses by its score.
 
