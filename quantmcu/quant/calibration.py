@@ -49,7 +49,7 @@ class Calibration:
         """Range to quantize `tensor` with, to `bits` bits; low <= 0 <= high.
 
         Below 8 bits a percentile so high wastes most codes on rare values: there, "mse" takes its place (measured on
-        MobileNetV2 @144 with the maps of the first seven blocks at 4 bits: docs/patches-and-bitwidths.md).
+        MobileNetV2 @144 with the maps of the first seven blocks at 4 bits: docs/bitwidths.md).
         """
         if tensor.data is not None:
             return min(float(tensor.data.min()), 0.0), max(float(tensor.data.max()), 0.0)

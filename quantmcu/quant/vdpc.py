@@ -4,7 +4,7 @@ The values of a tested tensor (the input of the stage) are taken for normally di
 calibration. A value is an outlier when it lies outside the central mass phi: |x - mean| > z * deviation, z = quantile
 of (1 + phi) / 2. A patch is of the outlier class when more than a stated fraction of its values (halo included) are
 outliers. The paper is public in outline only: definitions where it is silent are ours. No advantage over a random one
-of the same share of patches was measured (docs/patches-and-bitwidths.md): `random_classes` is the baseline to show
+of the same share of patches was measured (docs/bitwidths.md): `random_classes` is the baseline to show
 beside it, and `patch_errors` a criterion by the patches' own quantization error.
 """
 
