@@ -141,10 +141,7 @@ def select_kernels(program: Program, core: Core, facts: Facts | None = None) -> 
         QuantMCUError: a step that no kernel computes.
     """
     facts = facts or Facts()
-    selected: list[AnySelection] = [
-        _select_stage(program, step, core, facts) if isinstance(step, PatchStage) else _select(program, step, core, facts)
-        for step in program.steps
-    ]
+    selected = [_select_any(program, step, core, facts) for step in program.steps]
     return limit_generated_code(selected) if core.optimize == "balanced" else selected
 
 
@@ -187,6 +184,12 @@ def _generated(selections: Iterable[Selection]) -> dict[str, int]:
 
 def _without_generated_code(selection: Selection) -> Selection:
     return replace(selection, kernel=choose_kernel(selection.geometries, selection.facts, may_generate=False))
+
+
+def _select_any(program: Program, step: Step, core: Core, facts: Facts) -> AnySelection:
+    if isinstance(step, PatchStage):
+        return _select_stage(program, step, core, facts)
+    return _select(program, step, core, facts)
 
 
 def _select(program: Program, step: Step, core: Core, facts: Facts) -> Selection:

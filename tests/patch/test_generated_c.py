@@ -40,7 +40,8 @@ def assert_plans_run(builder, plans, *, on_demand=False, runner=HostModel, **opt
     try:
         patched = split_program(builder.program(), plans)
     except NotDivisibleError as problem:
-        assert "nothing but padding" in str(problem)
+        if "nothing but padding" not in str(problem):
+            raise
         return
     if on_demand:
         patched = with_inputs_on_demand(patched)
