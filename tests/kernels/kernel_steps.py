@@ -233,7 +233,7 @@ def prelus(draw: st.DrawFn) -> Case:
 def max_pools(draw: st.DrawFn) -> Case:
     """Any window."""
     size, kernel, strides, dilations, pads, output = draw(geometries())
-    channels = draw(st.integers(1, 20))
+    channels = draw(st.integers(1, 20) | st.sampled_from([4, 8, 20]))
     step = steps.MaxPool(
         name="step", inputs=("in0",), output="out", kernel=kernel, strides=strides, dilations=dilations, pads=pads
     )
@@ -248,7 +248,7 @@ def average_pools(draw: st.DrawFn) -> Case:
     if draw(st.integers(0, 3)) == 0:
         size = draw(st.sampled_from([(1, 1), (7, 7), (18, 17)]))
         kernel, strides, pads, output = (size[0], size[1]), (1, 1), (0, 0, 0, 0), (1, 1)
-    channels = draw(st.integers(1, 40))
+    channels = draw(st.integers(1, 40) | st.sampled_from([4, 8, 36]))
     count = draw(st.sampled_from([1, kernel[0] * kernel[1]]))
     step = steps.AveragePool(
         name="step",

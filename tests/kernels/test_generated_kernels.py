@@ -10,11 +10,11 @@ from kernel_steps import Case, steps_for
 
 from quantmcu.codegen.kernel import Core, Kernel, StepContext
 
-COMPILERS = [pytest.param("gcc", marks=pytest.mark.gcc), "zig"]
+COMPILERS = [pytest.param("gcc", marks=pytest.mark.gcc), pytest.param("zig", marks=pytest.mark.slow)]
 M4_WITHOUT_FPU = Core("cortex-m4", has_dsp=True, has_fpu=False)
 CORES = [
     pytest.param(CORTEX_M4, id="m4"),
-    pytest.param(M4_WITHOUT_FPU, id="m4-without-fpu"),
+    pytest.param(M4_WITHOUT_FPU, id="m4-without-fpu", marks=pytest.mark.slow),
     pytest.param(CORTEX_M7, id="m7"),
 ]
 KERNELS = [kernel_named("depthwise_generated"), kernel_named("linear_generated")]
@@ -39,7 +39,7 @@ def many(kernel: Kernel, core: Core, count: int = 20) -> st.SearchStrategy[list[
 @by_kernel
 def test_equals_the_reference_on_the_host(kernel: Kernel) -> None:
     @once
-    @given(many(kernel, CORTEX_M7, 12))
+    @given(many(kernel, CORTEX_M7, 8))
     def compare(cases: list[Case]) -> None:
         check_on_host(kernel, [(context_of(case, CORTEX_M7), case.codes) for case in cases])
 

@@ -15,8 +15,22 @@ KERNELS = [kernel.name for kernel in all_kernels() if "generated" not in kernel.
 EVERY_SOURCE = tuple(path.name for path in kernel_sources())
 
 
-@pytest.mark.parametrize("compiler", [pytest.param("gcc", marks=pytest.mark.gcc), "zig"])
-@pytest.mark.parametrize("core", [CORTEX_M0, CORTEX_M4, CORTEX_M7], ids=lambda core: core.name)
+def combination(core: Core, compiler: str, quick: bool = False) -> object:
+    marks = [*([] if quick else [pytest.mark.slow]), *([pytest.mark.gcc] if compiler == "gcc" else [])]
+    return pytest.param(core, compiler, id=f"{core.name}-{compiler}", marks=marks)
+
+
+@pytest.mark.parametrize(
+    ("core", "compiler"),
+    [
+        combination(CORTEX_M0, "gcc"),
+        combination(CORTEX_M0, "zig"),
+        combination(CORTEX_M4, "gcc", quick=True),
+        combination(CORTEX_M4, "zig"),
+        combination(CORTEX_M7, "gcc"),
+        combination(CORTEX_M7, "zig", quick=True),
+    ],
+)
 @pytest.mark.parametrize("name", KERNELS)
 def test_equals_the_reference(name: str, core: Core, compiler: str) -> None:
     """Under the guard: every access lies inside a buffer and is aligned."""
