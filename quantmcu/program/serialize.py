@@ -8,14 +8,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from quantmcu.atomic import replacing_file
 from quantmcu.errors import UsageError
 from quantmcu.ir.tensor import QParams
 from quantmcu.patch.region import Interval, Region
@@ -46,21 +45,12 @@ def save_program(what: program.Program, path: Path) -> None:
     arrays: list[np.ndarray] = []
     tree = {"format": FORMAT, "program": _encode(what, arrays)}
     text = json.dumps(tree, separators=(",", ":")).encode()
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with (
-            os.fdopen(descriptor, "wb") as file,
-            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        ):
-            # A fixed date keeps the archive's bytes the same from run to run.
-            archive.writestr(zipfile.ZipInfo("program.json", (1980, 1, 1, 0, 0, 0)), text)
-            for index, array in enumerate(arrays):
-                with archive.open(zipfile.ZipInfo(f"{index}.npy", (1980, 1, 1, 0, 0, 0)), "w") as entry:
-                    np.lib.format.write_array(entry, array, allow_pickle=False)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        # A fixed date keeps the archive's bytes the same from run to run.
+        archive.writestr(zipfile.ZipInfo("program.json", (1980, 1, 1, 0, 0, 0)), text)
+        for index, array in enumerate(arrays):
+            with archive.open(zipfile.ZipInfo(f"{index}.npy", (1980, 1, 1, 0, 0, 0)), "w") as entry:
+                np.lib.format.write_array(entry, array, allow_pickle=False)
 
 
 def load_program(path: Path) -> program.Program:

@@ -19,6 +19,13 @@ def apply(rows: AxisTable, columns: AxisTable, image: np.ndarray[Any, Any]) -> n
     return tall[:, columns.low] * (1 - columns.fraction) + tall[:, columns.high] * columns.fraction
 
 
+def has_ties(length: int, scale: float) -> bool:
+    """Whether an output of a symmetric resize lies (nearly) on an input or half-way between two, exactly computed."""
+    outputs = np.arange(int(length * scale))
+    positions = length / 2 * (1 - len(outputs) / (scale * length)) + (outputs + 0.5) / scale - 0.5
+    return bool((np.abs(2 * positions - np.rint(2 * positions)) < 1e-4).any())
+
+
 @given(
     st.sampled_from(("half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric")),
     st.sampled_from(("nearest", "linear")),
@@ -35,6 +42,8 @@ def test_tables_agree_with_onnx_runtime(
     assume(all(int(length * scale) >= 1 for length, scale in zip(size, scales, strict=True)))
     # ONNX Runtime copies the input where no size changes, whatever the scale is; ONNX does not say so
     assume(any(int(length * scale) != length for length, scale in zip(size, scales, strict=True)))
+    if coordinates == "half_pixel_symmetric" and mode == "nearest":  # the last bit of a float decides a tie
+        assume(not any(has_ties(length, float(scale)) for length, scale in zip(size, scales, strict=True)))
     op = Resize(
         name="r", inputs=("x",), outputs=("y",), mode=mode, scales=(float(scales[0]), float(scales[1])),
         coordinates=coordinates, rounding=rounding,

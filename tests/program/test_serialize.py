@@ -61,7 +61,10 @@ def test_a_missing_or_damaged_file_says_what_to_do(tmp_path):
 
 
 def test_nothing_is_left_behind_when_writing_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.replace", full)
     with pytest.raises(OSError, match="No space left"):
         save_program(example(False)[1], tmp_path / "program.npz")
     assert list(tmp_path.iterdir()) == []

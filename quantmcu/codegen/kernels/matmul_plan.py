@@ -71,7 +71,7 @@ def blocks_to_try(context: StepContext) -> list[tuple[int, int]]:
 def plan_blocks(context: StepContext, channels: int, pixels: int) -> Plan | str:
     """The plan for a step with blocks of `channels` x `pixels`, or why there is none."""
     geometry = Geometry.of(context)
-    scheme = _scheme(convolution_of(context), context.inputs[0].highest_code)
+    scheme = _scheme(convolution_of(context), context.inputs[0].highest_code, context.core.optimize == "speed")
     if scheme is None:
         return "weights that fit int16 with the left shift only"
     if geometry.output_channels < 2:
@@ -111,18 +111,21 @@ def plan_blocks(context: StepContext, channels: int, pixels: int) -> Plan | str:
     return Plan(geometry, scheme, layout, run_groups, rest if geometry.output_width < pixels else whole, rest)
 
 
-def _scheme(step: Convolution, highest_code: int) -> Scheme | None:
-    """The half-extension where it is exact, else what takes least flash; int16 weights can contain a left shift."""
+def _scheme(step: Convolution, highest_code: int, flash_is_free: bool) -> Scheme | None:
+    """The half-extension where it is exact, else what takes least flash or, if that is free, fewest cycles.
+
+    Only int16 weights can contain a left shift; they take twice the flash.
+    """
     shift = step.requantize.shift
     scaled = step.requantize.multiplier.astype("int64") << shift
     exact = not (scaled % _HALF_FACTOR).any() and int(abs(scaled).max(initial=0)) // _HALF_FACTOR < 2**31
     fits = accumulator_reach(step, highest_code) * _HALF_FACTOR < 2**31
     if fits and exact and int(step.weight.min(initial=0)) >= -127:
         return Scheme.HALF
-    if shift == 0:
+    wide_fits = int(abs(step.weight.astype("int16")).max(initial=0)) << shift < 2**15
+    if shift == 0 and not (flash_is_free and wide_fits):
         return Scheme.PLAIN
-    largest = int(abs(step.weight.astype("int16")).max(initial=0)) << shift
-    return Scheme.WIDE if largest < 2**15 else None
+    return Scheme.WIDE if wide_fits else None
 
 
 def _phases(geometry: Geometry) -> int:
