@@ -90,5 +90,7 @@ def test_every_boards_manifest_has_rules_and_a_cycle_model_with_its_band(board):
     assert cycle_model(board.cycle_model["model"]).name == board.core
     assert board.cycle_model["note"]
     band = board.cycle_model["band_percent"]
-    assert (band is None) == (board.qemu_machine is not None)
-    assert band is None or band[0] < 0 < band[1]
+    if band is None:  # QEMU's boards have no silicon, and of some chips no figure is published
+        assert board.qemu_machine is not None or "no " in board.cycle_model["note"].lower()
+    else:
+        assert band[0] < 0 < band[1]
