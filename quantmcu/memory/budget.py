@@ -99,6 +99,7 @@ def flash_error(constant_bytes: int, budget: Budget, board: Board) -> QuantMCUEr
     return QuantMCUError(
         f"the weights and tables need {constant_bytes:,} bytes of flash, {over:,} more than {board.id} has for them",
         why=f"flash of {budget.flash_bytes:,} bytes, less {FIRMWARE_CODE_BYTES:,} for code",
-        hint="weights of 4 bits where they cost least (`--weight-bits auto`), a narrower network or a board with more "
-        "flash (`quantmcu boards`); `--no-build` writes the C project and lets you validate it on the host all the same",
+        hint="weights of 4 bits where they cost least (`--weight-bits auto`), a narrower network, or a board with more "
+        "flash (`quantmcu boards`); `--no-build` writes the C project and lets you validate it on the host all the "
+        "same",
     )
