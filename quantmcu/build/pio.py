@@ -98,4 +98,6 @@ def _end(process: subprocess.Popen[str]) -> None:
     else:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
+    if process.stdout is not None:
+        process.stdout.read()  # ends when the last process that could write has died
     process.wait()
