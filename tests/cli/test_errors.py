@@ -147,7 +147,14 @@ def test_a_folder_with_other_files_is_not_replaced(
 
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_build_leaves_nothing(kind: signal.Signals, small_model: Path, tmp_path: Path) -> None:
-    command = [*COMMAND, *map(str, compile_arguments(small_model, tmp_path / "out"))]
+    slow = tmp_path / "slow" / "arm-none-eabi-gcc"  # a build that is surely not done when the signal comes
+    slow.parent.mkdir()
+    slow.write_text('#!/bin/sh\ncase "$*" in *ersion*) echo "arm-none-eabi-gcc 12.2.1";; *) sleep 60;; esac\n')
+    slow.chmod(0o755)
+    folder = tmp_path / "results"
+    folder.mkdir()
+    arguments = compile_arguments(small_model, folder / "out", "--toolchain", slow)
+    command = [*COMMAND, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -157,7 +164,7 @@ def test_an_interrupted_build_leaves_nothing(kind: signal.Signals, small_model: 
             if line.startswith("build"):
                 break
         time.sleep(0.3)  # PlatformIO is at work now
-        assert any(path.name.startswith(".out.") for path in tmp_path.iterdir())
+        assert any(path.name.startswith(".out.") for path in folder.iterdir())
         process.send_signal(kind)
         rest = process.stderr.read()
         status = process.wait(60)
@@ -166,7 +173,7 @@ def test_an_interrupted_build_leaves_nothing(kind: signal.Signals, small_model: 
     if kind == signal.SIGINT:
         assert "interrupted; nothing half-written is left" in rest
     time.sleep(0.2)
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_an_interruption_keeps_the_earlier_result(compiled: Result, small_model: Path) -> None:
