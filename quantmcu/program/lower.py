@@ -146,6 +146,13 @@ class _Lowering:
             self._maps[value.name] = name
         return self.values[self._maps[value.name]]
 
+    def _append(
+        self, step_type: type[steps.Step], op: ops.Op, inputs: tuple[str, ...], output: Value, **fields: object
+    ) -> None:
+        """The step that computes `op`, with the fields of its type."""
+        common = {"name": op.name, "layer": op.name, "inputs": inputs, "output": output.name}
+        self.steps.append(step_type(**common, **fields))  # type: ignore[arg-type]
+
     # Operators
 
     def convolution(self, op: ops.Conv2D) -> None:
@@ -186,19 +193,17 @@ class _Lowering:
         low, high = clamp_codes(output.qparams, op.activation)
         requantize = requantize_checked(scales / output.qparams.scale, output.qparams.zero_point, low, high)
         check_saturation(codes, bias, source.highest_code, scales / output.qparams.scale, requantize)
-        self.steps.append(
-            steps.Convolution(
-                name=op.name,
-                layer=op.name,
-                inputs=(source.name,),
-                output=output.name,
-                weight=codes,
-                weight_bits=op.quantized.bits,
-                bias=bias.astype(np.int32),
-                requantize=requantize,
-                input_zero_point=source.qparams.zero_point,
-                **geometry,  # type: ignore[arg-type]
-            )
+        self._append(
+            steps.Convolution,
+            op,
+            (source.name,),
+            output,
+            weight=codes,
+            weight_bits=op.quantized.bits,
+            bias=bias.astype(np.int32),
+            requantize=requantize,
+            input_zero_point=source.qparams.zero_point,
+            **geometry,
         )
 
     def add(self, op: ops.Add | ops.Sub) -> None:
@@ -208,7 +213,7 @@ class _Lowering:
         sign = -1.0 if isinstance(op, ops.Sub) else 1.0
         ratios = [left.scale / qparams.scale, sign * right.scale / qparams.scale]
         form = linear_form_checked(ratios, [left, right], qparams, op.activation)
-        self.steps.append(steps.Linear(name=op.name, layer=op.name, inputs=op.inputs, output=output.name, form=form))
+        self._append(steps.Linear, op, op.inputs, output, form=form)
 
     def multiply(self, op: ops.Mul) -> None:
         """Mul."""
@@ -216,15 +221,13 @@ class _Lowering:
         output, qparams = self._output(op)
         low, high = clamp_codes(qparams, op.activation)
         requantize = requantize_checked([left.scale * right.scale / qparams.scale], qparams.zero_point, low, high)
-        self.steps.append(
-            steps.Multiply(
-                name=op.name,
-                layer=op.name,
-                inputs=op.inputs,
-                output=output.name,
-                zero_points=(left.zero_point, right.zero_point),
-                requantize=requantize,
-            )
+        self._append(
+            steps.Multiply,
+            op,
+            op.inputs,
+            output,
+            zero_points=(left.zero_point, right.zero_point),
+            requantize=requantize,
         )
 
     def unary(self, op: ops.Unary) -> None:
@@ -233,9 +236,7 @@ class _Lowering:
         output, qparams = self._output(op)
         reals = given.dequantize(np.arange(source.highest_code + 1)).astype(np.float64)
         table = qparams.quantize(functions.evaluate(op, reals))
-        self.steps.append(
-            steps.Lookup(name=op.name, layer=op.name, inputs=(source.name,), output=output.name, table=table)
-        )
+        self._append(steps.Lookup, op, (source.name,), output, table=table)
 
     def prelu(self, op: ops.PRelu) -> None:
         """PRelu."""
@@ -243,32 +244,21 @@ class _Lowering:
         output, qparams = self._output(op)
         ratios = np.concatenate([[1.0], op.slope.astype(np.float64)]) * given.scale / qparams.scale
         requantize = requantize_checked(ratios, qparams.zero_point, 0, qparams.highest_code)
-        self.steps.append(
-            steps.PRelu(
-                name=op.name,
-                layer=op.name,
-                inputs=(source.name,),
-                output=output.name,
-                input_zero_point=given.zero_point,
-                requantize=requantize,
-            )
-        )
+        self._append(steps.PRelu, op, (source.name,), output, input_zero_point=given.zero_point, requantize=requantize)
 
     def max_pool(self, op: ops.MaxPool) -> None:
         """MaxPool."""
         output, qparams = self._output(op)
         source = self._matched(op, qparams)
-        self.steps.append(
-            steps.MaxPool(
-                name=op.name,
-                layer=op.name,
-                inputs=(source.name,),
-                output=output.name,
-                kernel=op.kernel,
-                strides=op.strides,
-                dilations=op.dilations,
-                pads=op.pads,
-            )
+        self._append(
+            steps.MaxPool,
+            op,
+            (source.name,),
+            output,
+            kernel=op.kernel,
+            strides=op.strides,
+            dilations=op.dilations,
+            pads=op.pads,
         )
 
     def average_pool(self, op: ops.AveragePool) -> None:
@@ -279,18 +269,16 @@ class _Lowering:
         same_count = op.count_include_pad or not any(op.pads)
         counts = np.array([area]) if same_count else np.arange(1, area + 1)
         ratios = given.scale / (qparams.scale * counts)
-        self.steps.append(
-            steps.AveragePool(
-                name=op.name,
-                layer=op.name,
-                inputs=(source.name,),
-                output=output.name,
-                kernel=op.kernel,
-                strides=op.strides,
-                pads=op.pads,
-                input_zero_point=given.zero_point,
-                requantize=requantize_checked(ratios, qparams.zero_point, 0, qparams.highest_code),
-            )
+        self._append(
+            steps.AveragePool,
+            op,
+            (source.name,),
+            output,
+            kernel=op.kernel,
+            strides=op.strides,
+            pads=op.pads,
+            input_zero_point=given.zero_point,
+            requantize=requantize_checked(ratios, qparams.zero_point, 0, qparams.highest_code),
         )
 
     def concat(self, op: ops.Concat) -> None:
@@ -302,27 +290,13 @@ class _Lowering:
             forms.append(
                 None if given == qparams else linear_form_checked([given.scale / qparams.scale], [given], qparams, None)
             )
-        self.steps.append(
-            steps.Concatenate(
-                name=op.name, layer=op.name, inputs=op.inputs, output=output.name, axis=op.axis, forms=tuple(forms)
-            )
-        )
+        self._append(steps.Concatenate, op, op.inputs, output, axis=op.axis, forms=tuple(forms))
 
     def slice(self, op: ops.Slice) -> None:
         """Slice."""
         output, qparams = self._output(op)
         source = self._matched(op, qparams)
-        self.steps.append(
-            steps.Slice(
-                name=op.name,
-                layer=op.name,
-                inputs=(source.name,),
-                output=output.name,
-                starts=op.starts,
-                ends=op.ends,
-                steps=op.steps,
-            )
-        )
+        self._append(steps.Slice, op, (source.name,), output, starts=op.starts, ends=op.ends, steps=op.steps)
 
     def pad(self, op: ops.Pad) -> None:
         """Pad: constant, or by index tables where it reflects or repeats the edge."""
@@ -330,17 +304,7 @@ class _Lowering:
         source = self._matched(op, qparams)
         if op.mode == "constant":
             code = int(qparams.quantize(np.array([op.value]))[0])
-            self.steps.append(
-                steps.Pad(
-                    name=op.name,
-                    layer=op.name,
-                    inputs=(source.name,),
-                    output=output.name,
-                    before=op.before,
-                    after=op.after,
-                    value=code,
-                )
-            )
+            self._append(steps.Pad, op, (source.name,), output, before=op.before, after=op.after, value=code)
             return
         rows, columns = (
             np.pad(np.arange(source.shape[axis], dtype=np.int32), (op.before[axis], op.after[axis]), mode=op.mode)
@@ -357,48 +321,40 @@ class _Lowering:
             self._append_gather(op, source, output, rows.low, columns.low)
             return
         one = 1 << steps.LINEAR_FRACTION_BITS
-        self.steps.append(
-            steps.ResizeLinear(
-                name=op.name,
-                layer=op.name,
-                inputs=(source.name,),
-                output=output.name,
-                low_rows=rows.low.astype(np.int32),
-                high_rows=rows.high.astype(np.int32),
-                row_fractions=np.rint(rows.fraction * one).astype(np.int32),
-                low_columns=columns.low.astype(np.int32),
-                high_columns=columns.high.astype(np.int32),
-                column_fractions=np.rint(columns.fraction * one).astype(np.int32),
-            )
+        self._append(
+            steps.ResizeLinear,
+            op,
+            (source.name,),
+            output,
+            low_rows=rows.low.astype(np.int32),
+            high_rows=rows.high.astype(np.int32),
+            row_fractions=np.rint(rows.fraction * one).astype(np.int32),
+            low_columns=columns.low.astype(np.int32),
+            high_columns=columns.high.astype(np.int32),
+            column_fractions=np.rint(columns.fraction * one).astype(np.int32),
         )
 
     def _append_gather(self, op: ops.Op, source: Value, output: Value, rows: np.ndarray, columns: np.ndarray) -> None:
-        self.steps.append(
-            steps.GatherRowsColumns(
-                name=op.name,
-                layer=op.name,
-                inputs=(source.name,),
-                output=output.name,
-                rows=rows.astype(np.int32),
-                columns=columns.astype(np.int32),
-            )
+        self._append(
+            steps.GatherRowsColumns,
+            op,
+            (source.name,),
+            output,
+            rows=rows.astype(np.int32),
+            columns=columns.astype(np.int32),
         )
 
     def reshape(self, op: ops.Reshape) -> None:
         """Reshape."""
         output, qparams = self._output(op)
         source = self._matched(op, qparams)
-        self.steps.append(steps.Reshape(name=op.name, layer=op.name, inputs=(source.name,), output=output.name))
+        self._append(steps.Reshape, op, (source.name,), output)
 
     def transpose(self, op: ops.Transpose) -> None:
         """Transpose."""
         output, qparams = self._output(op)
         source = self._matched(op, qparams)
-        self.steps.append(
-            steps.Transpose(
-                name=op.name, layer=op.name, inputs=(source.name,), output=output.name, permutation=op.permutation
-            )
-        )
+        self._append(steps.Transpose, op, (source.name,), output, permutation=op.permutation)
 
     def softmax(self, op: ops.Softmax) -> None:
         """Softmax: a table of exponentials of the distance to the largest code."""
@@ -410,14 +366,12 @@ class _Lowering:
         k = min(23, 31 - math.ceil(math.log2(channels)))
         distances = np.arange(source.highest_code + 1, dtype=np.float64)
         table = np.rint(np.exp(-given.scale * distances) * 2**k).astype(np.uint32)
-        self.steps.append(
-            steps.Softmax(name=op.name, layer=op.name, inputs=(source.name,), output=output.name, exponentials=table)
-        )
+        self._append(steps.Softmax, op, (source.name,), output, exponentials=table)
 
     def argmax(self, op: ops.ArgMax) -> None:
         """ArgMax."""
         output = self._declare(self.graph.tensor(op.output))
-        self.steps.append(steps.ArgMax(name=op.name, layer=op.name, inputs=op.inputs, output=output.name))
+        self._append(steps.ArgMax, op, op.inputs, output)
 
 
 def _qparams(tensor: Tensor) -> QParams:
