@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from quantmcu.branch_data import describe_branches
 from quantmcu.codegen.names import load_name
 from quantmcu.codegen.select import AnySelection, Selection, StageSelection, copy_cycles, flat
 from quantmcu.patch.search import Candidate
@@ -26,7 +27,9 @@ def describe_plan(planned: PlannedNetwork, program: Program) -> dict[str, Any]:
         "stage_macs": _stage_macs(candidate.selections),
         "stage_macs_unsplit": _unsplit_macs(candidate, program),
         "channel_parts": candidate.channel_parts,
-        "branches": [],
+        "branches": describe_branches(candidate.program),
+        "average_cycles": round(candidate.cycles),
+        "vdpc": None,
     }
 
 
@@ -73,6 +76,8 @@ def describe_bitops(planned: PlannedNetwork, program: Program) -> dict[str, Any]
     recomputed = 64 * recompute_macs(planned.candidate, program)
     return {
         "total": total,
+        "average": total,
+        "average_reduction_vs_uniform8_patched": round(recomputed / total, 4) if total else None,
         "patch_stage": _bitops(flat(stages)),
         "uniform8_patched": recomputed,
         "uniform8_unpatched": 64 * program_macs(program),
