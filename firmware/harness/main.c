@@ -1,6 +1,7 @@
 /* The firmware's main program: greets, then answers the host for ever. */
 #include "commands.h"
 #include "frame.h"
+#include "identity.h"
 #include "port.h"
 #include "protocol.h"
 #include "quantmcu.h"
@@ -46,7 +47,7 @@ int main(void)
     print_banner();
     quantmcu_init();
     requests_init();
-    commands_greet();
+    identity_greet();
     for (;;) {
         const int byte = port_read_byte();
         frame request;

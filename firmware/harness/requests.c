@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "handler.h"
 #include "port.h"
 #include "protocol.h"
 #include "quantmcu.h"
@@ -27,11 +28,6 @@ static void ask(size_t index, const quantmcu_rectangle *part, size_t offset, siz
     frame_end();
 }
 
-static bool is_number(const uint8_t *data)
-{
-    return ((uint32_t)data[0] | (uint32_t)data[1] << 8 | (uint32_t)data[2] << 16 | (uint32_t)data[3] << 24) == state.number;
-}
-
 /* Waits for a chunk. A lost question or answer makes the host repeat RUN, upon which the question is repeated. A chunk that comes
  * twice has an old number. Any other request means that the host has given up. */
 static void receive(size_t index, const quantmcu_rectangle *part, size_t offset, size_t length, uint8_t *target)
@@ -46,7 +42,7 @@ static void receive(size_t index, const quantmcu_rectangle *part, size_t offset,
             continue;
         }
         if (received.type == FRAME_INPUT_PART) {
-            if (received.length == NUMBER_BYTES + length && is_number(received.payload)) {
+            if (received.length == NUMBER_BYTES + length && get_u32(received.payload) == state.number) {
                 memcpy(target, received.payload + NUMBER_BYTES, length);
                 return;
             }

@@ -74,6 +74,15 @@ def test_a_run_longer_than_the_line_timeout_is_not_done_twice(device):
         assert session.run(1).first_run == 1
 
 
+def test_a_profile_longer_than_the_line_timeout_is_not_done_twice(device):
+    """Else each repetition would keep the device from its next request."""
+    with DeviceSession.open_port(device.port) as session:
+        session._line.timeout = 0.02
+        session.profile(1, fake_network.misbehaving_inputs(fake_network.SLOW))
+        assert session.counters().repeated > 1
+        assert session.run(1).first_run == 1
+
+
 def test_marks_echo_counters_reset(session):
     assert session.marks().arena_bytes == 30
     session.echo(bytes(range(256)))

@@ -122,11 +122,16 @@ def test_a_repeated_load_or_run_is_answered_but_not_done_again(raw):
     assert raw.ask(LOAD, struct.pack("<HI", 1, 0) + bytes(18), 2) == Frame(LOAD | 0x80, 2)
     first = raw.ask(RUN, bytes((1, 1)), 3)
     again = raw.ask(RUN, bytes((1, 1)), 3)
-    assert again.payload[:5] == first.payload[:5]  # fresh, number; the overhead is measured anew
-    assert again.payload[9:] == first.payload[9:]
+    assert again == first
     assert raw.ask(READ, struct.pack("<HIH", 2, 0, 4), 4).payload == struct.pack("<I", 60)
     received, dropped, repeated = struct.unpack("<III", raw.ask(FrameType.COUNTERS, b"", 5).payload)
     assert (received, dropped, repeated) == (8, 0, 2)
+
+
+def test_a_repeated_profile_is_answered_but_not_done_again(raw):
+    first = raw.ask(FrameType.PROFILE, struct.pack("<HH", 0, 2), 3)
+    assert raw.ask(FrameType.PROFILE, struct.pack("<HH", 0, 2), 3) == first
+    assert raw.ask(FrameType.PROFILE, struct.pack("<HH", 0, 2), 4).payload[:4] == struct.pack("<I", 1)
 
 
 def test_a_run_of_many_says_that_it_is_busy_after_each(raw):
