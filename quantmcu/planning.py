@@ -13,6 +13,7 @@ from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.optimize import Optimize
 from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.memory.budget import FIRMWARE_DATA_BYTES, Budget, budget_of, ram_error
+from quantmcu.memory.buffers import tenants_at
 from quantmcu.memory.planner import ArenaRegion, DoesNotFitError, MemoryPlan, plan_memory
 from quantmcu.patch.receptive_field import NotDivisibleError
 from quantmcu.patch.request import PatchRequest, find_step
@@ -246,16 +247,13 @@ def _error(choice: _Choice, budget: Budget, board: Board, *, patched: bool) -> Q
     error = ram_error(smallest.timeline, smallest.buffers, problem, budget, board)
     if not patched:
         return QuantMCUError(error.what, error.where, error.why, f"run it in patches (--patch auto); or {error.hint}")
-    slot = smallest.peak_slot
-    live = [b for b in smallest.buffers if b.first <= slot <= b.last]
-    largest = max(live, key=lambda b: b.nbytes)
+    largest = tenants_at(smallest.buffers, smallest.peak_slot)[0]
     needed = smallest.arena_bytes + board.stack_bytes + FIRMWARE_DATA_BYTES
-    what = largest.values[-1] if largest.values else "working memory"
     return QuantMCUError(
         f"no plan fits: the smallest needs {smallest.arena_bytes:,} bytes of RAM for feature maps, {board.id} has "
         f"{budget.arena_bytes:,}",
         error.where,
-        f"{what} ({largest.nbytes:,} bytes) sets it; {error.why}",
+        f"{largest.name} ({largest.nbytes:,} bytes) sets it; {error.why}",
         f"the smallest RAM that works is {needed:,} bytes (stack and variables included); {error.hint}",
     )
 

@@ -13,6 +13,7 @@ from quantmcu.codegen.select import Selection, StageSelection, flat
 from quantmcu.data import Dataset
 from quantmcu.ir.macs import graph_macs, graph_parameters
 from quantmcu.memory.budget import Budget
+from quantmcu.memory.buffers import tenants_at
 from quantmcu.plan_data import describe_bitops, describe_plan, load_steps
 from quantmcu.program.program import Program
 from quantmcu.progress import StageClock
@@ -91,7 +92,6 @@ def _memory(network: CompiledNetwork, board: Board, budget: Budget, built: Build
     planned, program = network.planned, network.planned.candidate.program
     plan, slots = planned.memory, planned.candidate.timeline.slots
     scratch = max((selection.scratch_bytes for selection in flat(planned.candidate.selections)), default=0)
-    live = [b for b in plan.buffers if b.first <= plan.peak_step <= b.last]
     ports = [program.values[name] for name in (*program.inputs, *program.outputs)]
     memory: dict[str, Any] = {
         "arena_bytes": plan.arena_bytes,
@@ -107,7 +107,7 @@ def _memory(network: CompiledNetwork, board: Board, budget: Budget, built: Build
         "code_bytes": None,
         "flash_total_bytes": None,
         "peak_step": slots[plan.peak_step].name,
-        "peak_live": [{"values": list(b.values) or ["scratch"], "bytes": b.nbytes} for b in live],
+        "peak_live": [{"values": [t.name], "bytes": t.nbytes} for t in tenants_at(plan.buffers, plan.peak_step)],
         "timeline": [{"step": slot.name, "live_bytes": nbytes} for slot, nbytes in zip(slots, plan.live, strict=True)],
     }
     if built is not None:

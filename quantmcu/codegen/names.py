@@ -80,7 +80,7 @@ class Names:
     def _comment(self, name: str) -> str:
         value = self.program.values.get(name)
         if value is None:
-            nbytes = next(b.nbytes for b in self.plan.buffers if name in b.values)
+            nbytes = next(t.nbytes for b in self.plan.buffers for t in b.tenants if t.name == name)
             return c_comment(f"up to {nbytes} bytes: {name}")
         return c_comment(f"{shape_text(value)}, {value.bits} bit: {name}")
 

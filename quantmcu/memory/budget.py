@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quantmcu.errors import QuantMCUError
-from quantmcu.memory.buffers import Buffer
+from quantmcu.memory.buffers import Buffer, tenants_at
 from quantmcu.memory.planner import ALIGNMENT, ArenaRegion, DoesNotFitError
 from quantmcu.memory.timeline import Timeline
 from quantmcu.targets import Board
@@ -71,10 +71,8 @@ def ram_error(
 ) -> QuantMCUError:
     """The feature maps don't fit: names the peak step, what lives there, the bytes over, and what would help."""
     slot = timeline.slots[problem.peak_step]
-    live = [b for b in buffers if b.first <= problem.peak_step <= b.last]
-    parts = ", ".join(
-        f"{b.values[-1] if b.values else 'scratch'} {b.nbytes:,}" for b in sorted(live, key=lambda b: -b.nbytes)
-    )
+    live = tenants_at(buffers, problem.peak_step)
+    parts = ", ".join(f"{tenant.name} {tenant.nbytes:,}" for tenant in live)
     largest_region = max((region.capacity for region in budget.regions), default=0)
     over = problem.needed - budget.arena_bytes
     if over > 0:

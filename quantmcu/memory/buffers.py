@@ -4,54 +4,93 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from quantmcu.memory.timeline import Slot, Timeline
 
 
 @dataclass(frozen=True)
-class Buffer:
-    """Memory that one or several arrays occupy in turn.
+class Tenant:
+    """An array, or scratch memory, in a buffer: `nbytes` from its start, during slots `first` to `last`."""
 
-    Attributes:
-        values: names of the arrays in it, in the order of their creation; empty for scratch memory.
-        nbytes: the largest of them.
-        first, last: slots between which it lives, both included.
-        scratch_of: index of the slot whose scratch memory it is, or None.
-    """
-
-    values: tuple[str, ...]
+    name: str
     nbytes: int
     first: int
     last: int
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Memory that one or several arrays occupy in turn, all from the same address.
+
+    At any time it is as large as the arrays that live then: behind a small array that took over the memory of a large
+    one, the rest is free for others.
+
+    Attributes:
+        tenants: in the order of their creation.
+        scratch_of: index of the slot whose scratch memory it is, or None.
+    """
+
+    tenants: tuple[Tenant, ...]
     scratch_of: int | None = None
 
-    def overlaps(self, other: Buffer) -> bool:
-        """Whether both live during some slot."""
-        return self.first <= other.last and other.first <= self.last
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Names of the arrays; empty for scratch memory."""
+        return tuple(tenant.name for tenant in self.tenants) if self.scratch_of is None else ()
+
+    @cached_property
+    def nbytes(self) -> int:
+        """Bytes of the largest tenant."""
+        return max(tenant.nbytes for tenant in self.tenants)
+
+    @cached_property
+    def first(self) -> int:
+        """The first slot during which it is needed."""
+        return min(tenant.first for tenant in self.tenants)
+
+    @cached_property
+    def last(self) -> int:
+        """The last slot during which it is needed."""
+        return max(tenant.last for tenant in self.tenants)
+
+    @cached_property
+    def present(self) -> tuple[tuple[int, ...], ...]:
+        """For each slot from `first` to `last`, the indices of the tenants that live then."""
+        slots = range(self.first, self.last + 1)
+        return tuple(tuple(i for i, t in enumerate(self.tenants) if t.first <= slot <= t.last) for slot in slots)
+
+    def bytes_at(self, slot: int) -> int:
+        """Bytes that are in use during a slot."""
+        return max((t.nbytes for t in self.tenants if t.first <= slot <= t.last), default=0)
+
+    def bytes_beside(self, other: Buffer) -> int:
+        """Most bytes in use at a time at which `other` is in use too."""
+        return max(
+            (
+                mine.nbytes
+                for mine in self.tenants
+                for theirs in other.tenants
+                if mine.first <= theirs.last and theirs.first <= mine.last
+            ),
+            default=0,
+        )
 
 
 def collect_buffers(timeline: Timeline) -> list[Buffer]:
-    """The buffers of a timeline: arrays joined where a slot runs in place, plus scratch memory.
-
-    A join of arrays of different sizes lets the smaller one occupy the memory of the larger for its whole life. Such
-    joins that are alive at the peak are undone, the one that lowers it most first, until none does.
-    """
+    """The buffers of a timeline: arrays joined where a slot runs in place, plus scratch memory."""
     lives = _lives(timeline)
     takes_over = _takes_over(timeline, lives)
-    buffers = _buffers(timeline, lives, takes_over)
-    peak, lowest = _peak(buffers, timeline)
-    while True:
-        alive = {name for b in buffers if b.first <= peak <= b.last for name in b.values}
-        uneven = [n for n in takes_over if n in alive and timeline.nbytes[n] != timeline.nbytes[takes_over[n]]]
-        best: str | None = None
-        for name in uneven:
-            attempt = _buffers(timeline, lives, {n: source for n, source in takes_over.items() if n != name})
-            at, height = _peak(attempt, timeline)
-            if height < lowest:
-                best, buffers, peak, lowest = name, attempt, at, height
-        if best is None:
-            return buffers
-        del takes_over[best]
+    members: dict[str, list[Tenant]] = {}
+    lines = {name: _line(name, takes_over) for name in lives}
+    for name in sorted(lives, key=lambda name: (lives[name][0], len(lines[name]))):
+        members.setdefault(lines[name][-1], []).append(Tenant(name, timeline.nbytes[name], *lives[name]))
+    scratch = [
+        Buffer((Tenant("scratch", slot.scratch_bytes, index, index),), scratch_of=index)
+        for index, slot in enumerate(timeline.slots)
+        if slot.scratch_bytes
+    ]
+    return [*(Buffer(tuple(tenants)) for tenants in members.values()), *scratch]
 
 
 def _takes_over(timeline: Timeline, lives: Mapping[str, tuple[int, int]]) -> dict[str, str]:
@@ -66,41 +105,12 @@ def _takes_over(timeline: Timeline, lives: Mapping[str, tuple[int, int]]) -> dic
     return found
 
 
-def _buffers(timeline: Timeline, lives: Mapping[str, tuple[int, int]], takes_over: Mapping[str, str]) -> list[Buffer]:
-    lines = {name: _line(name, takes_over) for name in lives}
-    members: dict[str, list[str]] = {}
-    for name in sorted(lives, key=lambda name: (lives[name][0], len(lines[name]))):
-        members.setdefault(lines[name][-1], []).append(name)
-    joined = [
-        Buffer(
-            tuple(names),
-            max(timeline.nbytes[name] for name in names),
-            min(lives[name][0] for name in names),
-            max(lives[name][1] for name in names),
-        )
-        for names in members.values()
-    ]
-    scratch = [
-        Buffer((), slot.scratch_bytes, index, index, scratch_of=index)
-        for index, slot in enumerate(timeline.slots)
-        if slot.scratch_bytes
-    ]
-    return joined + scratch
-
-
 def _line(name: str, takes_over: Mapping[str, str]) -> list[str]:
     """An array, the one whose memory it takes over, the one whose memory that one took over, ..."""
     line = [name]
     while line[-1] in takes_over:
         line.append(takes_over[line[-1]])
     return line
-
-
-def _peak(buffers: Sequence[Buffer], timeline: Timeline) -> tuple[int, int]:
-    """The slot during which most bytes live, and how many."""
-    live = live_bytes(buffers, len(timeline.slots), 1)
-    most = max(live)
-    return live.index(most), most
 
 
 def _lives(timeline: Timeline) -> dict[str, tuple[int, int]]:
@@ -124,5 +134,11 @@ def live_bytes(buffers: Sequence[Buffer], slot_count: int, align: int) -> list[i
     live = [0] * slot_count
     for buffer in buffers:
         for index in range(buffer.first, buffer.last + 1):
-            live[index] += -(-buffer.nbytes // align) * align
+            live[index] += -(-buffer.bytes_at(index) // align) * align
     return live
+
+
+def tenants_at(buffers: Sequence[Buffer], slot: int) -> list[Tenant]:
+    """Of each buffer in use during a slot, the array that needs most of it then; the largest first."""
+    live = [[t for t in buffer.tenants if t.first <= slot <= t.last] for buffer in buffers]
+    return sorted((max(tenants, key=lambda t: t.nbytes) for tenants in live if tenants), key=lambda t: -t.nbytes)

@@ -9,8 +9,9 @@ used up.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from quantmcu.memory.buffers import Buffer, live_bytes
 
@@ -88,10 +89,11 @@ def plan_memory(buffers: Sequence[Buffer], step_count: int, regions: Sequence[Ar
     """
     live = live_bytes(buffers, step_count, ALIGNMENT)
     bound = max(live, default=0)
+    conflicts = _conflicts(buffers)
     best: tuple[Placement, ...] | None = None
     best_bytes = 0
     for order in _orders(buffers):
-        places = _first_fit(buffers, order, regions)
+        places = _first_fit(buffers, conflicts, order, regions)
         if places is None:
             continue
         total = sum(_region_bytes(buffers, places).values())
@@ -126,21 +128,33 @@ def _orders(buffers: Sequence[Buffer]) -> list[list[int]]:
     return orders
 
 
+_Conflicts = Sequence[Mapping[int, tuple[int, int]]]
+"""By buffer, the others that are in use at the same time: bytes that the other needs then, and the buffer itself."""
+
+
+def _conflicts(buffers: Sequence[Buffer]) -> _Conflicts:
+    pairs: list[dict[int, tuple[int, int]]] = [{} for _ in buffers]
+    for (i, a), (j, b) in combinations(enumerate(buffers), 2):
+        if of_a := a.bytes_beside(b):
+            of_b = b.bytes_beside(a)
+            pairs[i][j], pairs[j][i] = (of_b, of_a), (of_a, of_b)
+    return pairs
+
+
 def _first_fit(
-    buffers: Sequence[Buffer], order: Sequence[int], regions: Sequence[ArenaRegion]
+    buffers: Sequence[Buffer], conflicts: _Conflicts, order: Sequence[int], regions: Sequence[ArenaRegion]
 ) -> tuple[Placement, ...] | None:
     """Each buffer in turn at the lowest free offset of the first region with room; None when one finds none."""
     placed: dict[int, Placement] = {}
     for index in order:
-        buffer = buffers[index]
         for region in regions:
             taken = sorted(
-                (place.offset, place.offset + buffers[other].nbytes)
-                for other, place in placed.items()
-                if place.region == region.name and buffers[other].overlaps(buffer)
+                (placed[other].offset - own, placed[other].offset + others)
+                for other, (others, own) in conflicts[index].items()
+                if other in placed and placed[other].region == region.name
             )
-            offset = _lowest_gap(taken, buffer.nbytes)
-            if offset + buffer.nbytes <= region.capacity:
+            offset = _lowest_gap(taken)
+            if offset + buffers[index].nbytes <= region.capacity:
                 placed[index] = Placement(region.name, offset)
                 break
         else:
@@ -148,11 +162,11 @@ def _first_fit(
     return tuple(placed[index] for index in range(len(buffers)))
 
 
-def _lowest_gap(taken: Sequence[tuple[int, int]], nbytes: int) -> int:
-    """The lowest aligned offset at which `nbytes` overlap none of the sorted intervals."""
+def _lowest_gap(taken: Sequence[tuple[int, int]]) -> int:
+    """The lowest aligned offset strictly inside none of the sorted intervals, in which a buffer would touch another."""
     offset = 0
     for start, end in taken:
-        if offset + nbytes <= start:
+        if offset <= start:
             break
         offset = max(offset, -(-end // ALIGNMENT) * ALIGNMENT)
     return offset

@@ -43,14 +43,14 @@ class TimelineMemory:
         """By slot, sizes rounded up as the planner does."""
         live = [0] * len(self.timeline.slots)
         for buffer in self._buffers:
-            size = max((self._nbytes(name, bits) for name in buffer.values), default=buffer.nbytes)
-            for slot in range(buffer.first, buffer.last + 1):
-                live[slot] += -(-size // ALIGNMENT) * ALIGNMENT
+            sizes = [t.nbytes if buffer.scratch_of is not None else self._nbytes(t.name, bits) for t in buffer.tenants]
+            for slot, present in enumerate(buffer.present, buffer.first):
+                live[slot] += -(-max(sizes[index] for index in present) // ALIGNMENT) * ALIGNMENT
         return live
 
     def live_maps(self, moment: int) -> frozenset[str]:
         """Names of the feature maps that live during slot `moment`."""
-        names = {name for b in self._buffers if b.first <= moment <= b.last for name in b.values}
+        names = {t.name for b in self._buffers for t in b.tenants if t.first <= moment <= t.last}
         tensors = {self._tensor_of(name) for name in names}
         return frozenset(self._owners[tensor] for tensor in tensors if tensor in self._owners)
 

@@ -1,6 +1,6 @@
 """Which arrays share memory."""
 
-from quantmcu.memory.buffers import collect_buffers, live_bytes
+from quantmcu.memory.buffers import collect_buffers, live_bytes, tenants_at
 from quantmcu.memory.timeline import Slot, Timeline
 
 
@@ -27,14 +27,16 @@ def test_equal_sizes_join_in_place():
     assert groups(chain([100, 100, 50], in_place={0})) == [("a", "b"), ("c",)]
 
 
-def test_a_small_map_does_not_keep_the_memory_of_a_large_one_over_the_peak():
+def test_a_small_map_does_not_keep_the_memory_of_a_large_one():
     timeline = chain([276, 184, 184, 368], in_place={0, 1})
-    assert groups(timeline) == [("a",), ("b", "c"), ("d",)]
+    assert groups(timeline) == [("a", "b", "c"), ("d",)]
     assert peak(timeline) == 184 + 368
+    assert live_bytes(collect_buffers(timeline), 3, 1) == [276, 184, 184 + 368]
 
 
-def test_a_join_of_different_sizes_stays_where_it_lowers_the_peak():
-    assert groups(chain([300, 200, 20], in_place={0})) == [("a", "b"), ("c",)]
+def test_the_peak_names_the_arrays_that_live_then():
+    buffers = collect_buffers(chain([276, 184, 184, 368], in_place={0, 1}))
+    assert [(tenant.name, tenant.nbytes) for tenant in tenants_at(buffers, 2)] == [("d", 368), ("c", 184)]
 
 
 def test_what_is_read_later_is_not_overwritten():
