@@ -142,3 +142,9 @@ def tenants_at(buffers: Sequence[Buffer], slot: int) -> list[Tenant]:
     """Of each buffer in use during a slot, the array that needs most of it then; the largest first."""
     live = [[t for t in buffer.tenants if t.first <= slot <= t.last] for buffer in buffers]
     return sorted((max(tenants, key=lambda t: t.nbytes) for tenants in live if tenants), key=lambda t: -t.nbytes)
+
+
+def without_arrays(buffers: Sequence[Buffer], names: Sequence[str]) -> list[Buffer]:
+    """The buffers less some arrays, as if these lay in memory of their own."""
+    kept = [(tuple(t for t in buffer.tenants if t.name not in names), buffer.scratch_of) for buffer in buffers]
+    return [Buffer(tenants, scratch_of) for tenants, scratch_of in kept if tenants]

@@ -17,7 +17,7 @@ from typing import TypeVar
 from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.registry import Facts
 from quantmcu.codegen.select import AnySelection, Selection, flat, memory_timeline, predicted_cycles, select_kernels
-from quantmcu.memory.buffers import Buffer, collect_buffers, live_bytes
+from quantmcu.memory.buffers import Buffer, collect_buffers, live_bytes, without_arrays
 from quantmcu.memory.planner import ALIGNMENT
 from quantmcu.memory.timeline import Timeline
 from quantmcu.patch.axis import Axis
@@ -87,9 +87,8 @@ class Candidate:
     @cached_property
     def arena_bytes_without_input(self) -> int:
         """Most bytes at once, not counting arrays that hold the network's input (as published figures do)."""
-        buffers = [b for b in self.buffers if not set(b.values[:1]) & set(self.program.inputs)]
-        kept = [b for b in self.buffers if b not in buffers and len(b.values) > 1]
-        return max(live_bytes([*buffers, *kept], len(self.timeline.slots), ALIGNMENT), default=0)
+        buffers = without_arrays(self.buffers, self.program.inputs)
+        return max(live_bytes(buffers, len(self.timeline.slots), ALIGNMENT), default=0)
 
     @cached_property
     def cycles(self) -> float:

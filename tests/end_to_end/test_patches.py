@@ -20,7 +20,9 @@ from quantmcu.results import Result
 from quantmcu.runners import open_runner, open_session
 
 needs_qemu = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed")
-MOBILENET = Path(__file__).parents[3] / "shared" / "models" / "mobilenetv2_1.0_imagenet_144.onnx"
+MODELS = Path(__file__).parents[3] / "shared" / "models"
+MOBILENET = MODELS / "mobilenetv2_1.0_imagenet_144.onnx"
+VISUAL_WAKE_WORDS = MODELS / "mlperf_vww_mobilenetv1.onnx"
 
 
 def demo_model() -> Path:
@@ -66,6 +68,18 @@ def test_the_demo_network_in_patches(tmp_path, on_demand):
 def test_in_qemu(tmp_path):
     result = compiled(demo_model(), "qemu-m7", tmp_path / "out", patch="3x2", halo="cache", input_on_demand=True)
     assert_bit_exact(result, ("qemu",))
+
+
+@pytest.mark.gcc
+@pytest.mark.slow
+@pytest.mark.shared
+@pytest.mark.skipif(not VISUAL_WAKE_WORDS.is_file(), reason=f"{VISUAL_WAKE_WORDS} is not here")
+def test_visual_wake_words_in_36_kib_with_its_input(tmp_path):
+    """44 KiB are 36 for feature maps, 4 of stack and 4 of variables."""
+    result = compiled(VISUAL_WAKE_WORDS, "nucleo-l4r5", tmp_path / "out", ram=44 * 1024)
+    assert result.data["memory"]["arena_bytes"] <= 36 * 1024
+    assert result.data["plan"]["mac_factor"] == 1
+    assert_bit_exact(result, ("host", "emulator"))
 
 
 @pytest.mark.gcc
