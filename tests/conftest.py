@@ -1,4 +1,4 @@
-"""A small network, compiled once in a test process, for all tests of what users do with a result."""
+"""What tests need of the machine; and a small network, compiled once in a test process, for tests of what users do."""
 
 from __future__ import annotations
 
@@ -16,6 +16,21 @@ from tests.onnx_models import make_model, node
 
 CLASSES = 4
 SIDE = 16
+
+# What a marked test needs: whether it is there, and how to get it.
+NEEDS = {
+    "gcc": (shutil.which("arm-none-eabi-gcc"), "arm-none-eabi-gcc (Debian: gcc-arm-none-eabi)"),
+    "qemu": (shutil.which("qemu-system-arm"), "qemu-system-arm (Debian: qemu-system-arm)"),
+    "shared": ((Path(__file__).parents[2] / "shared").is_dir(), "the models and data in ../shared"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips marked tests whose need is not met here."""
+    for item in items:
+        for marker, (there, what) in NEEDS.items():
+            if not there and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=f"needs {what}"))
 
 
 def small_classifier() -> onnx.ModelProto:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import socket
 import subprocess
-import sys
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 
 from quantmcu.build.cache import cache_folder
 from quantmcu.errors import ToolError, UsageError
-from quantmcu.resources import data_folder
+from quantmcu.resources import platform_module
 
 REGISTRY_HOST = "api.registry.platformio.org"
 _REGISTRY_PACKAGE = "toolchain-gccarmnoneeabi"
@@ -34,15 +32,8 @@ class Toolchain:
 
 @cache
 def _search() -> ModuleType:
-    """The platform's own search (firmware/platform/toolchains.py): it travels with each project, so it lives there."""
-    path = data_folder("firmware") / "platform" / "toolchains.py"
-    specification = importlib.util.spec_from_file_location("quantmcu_platform_toolchains", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
-    return module
+    """The platform's own search for compilers."""
+    return platform_module("toolchains")
 
 
 def find_toolchain(choice: str = "auto") -> Toolchain | None:

@@ -11,20 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from quantmcu.errors import ToolError, UsageError
+from quantmcu.resources import platform_module
 
-_GCC_CORES = {
-    "cortex-m0plus": "-mcpu=cortex-m0plus -mfloat-abi=soft",
-    "cortex-m3": "-mcpu=cortex-m3 -mfloat-abi=soft",
-    "cortex-m4": "-mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard",
-    "cortex-m7": "-mcpu=cortex-m7 -mfpu=fpv5-d16 -mfloat-abi=hard",
-    "cortex-m33": "-mcpu=cortex-m33 -mfpu=fpv5-sp-d16 -mfloat-abi=hard",
-}
-_ZIG_CORES = {
-    "cortex-m0plus": "-target thumb-freestanding-eabi -mcpu=cortex_m0plus",
-    "cortex-m3": "-target thumb-freestanding-eabi -mcpu=cortex_m3",
-    "cortex-m4": "-target thumb-freestanding-eabihf -mcpu=cortex_m4+vfp4d16sp",
-    "cortex-m7": "-target thumb-freestanding-eabihf -mcpu=cortex_m7+fp_armv8d16",
-    "cortex-m33": "-target thumb-freestanding-eabihf -mcpu=cortex_m33+fp_armv8d16sp",
+_FPU_OF_CORE = {
+    "cortex-m0plus": None,
+    "cortex-m3": None,
+    "cortex-m4": "fpv4-sp-d16",
+    "cortex-m7": "fpv5-d16",
+    "cortex-m33": "fpv5-sp-d16",
 }
 COMPILERS = ("gcc", "zig")
 
@@ -88,8 +82,8 @@ def compile_for_core(
 
 
 def _driver(compiler: str, core: str) -> list[str]:
-    if core not in _GCC_CORES:
-        raise UsageError(f"no compiler flags are known for the core {core}", why=f"cores: {', '.join(_GCC_CORES)}")
+    if core not in _FPU_OF_CORE:
+        raise UsageError(f"no compiler flags are known for the core {core}", why=f"cores: {', '.join(_FPU_OF_CORE)}")
     if compiler not in ("auto", *COMPILERS):
         raise UsageError(f"unknown compiler {compiler}", why=f"compilers: auto, {', '.join(COMPILERS)}")
     installed = compilers()
@@ -99,17 +93,11 @@ def _driver(compiler: str, core: str) -> list[str]:
             f"no compiler for Arm is installed (asked for: {compiler})",
             hint="pip install 'quantmcu[zig]', or install arm-none-eabi-gcc",
         )
+    machine: list[str] = platform_module("builder/flags").machine_flags(chosen[0], core, _FPU_OF_CORE[core])
     if chosen[0] == "zig":
-        return [
-            sys.executable,
-            "-m",
-            "ziglang",
-            "cc",
-            *_ZIG_CORES[core].split(),
-            "-fno-sanitize=all",
-            "-g",
-        ]  # without -g, -Os strips symbols
-    return ["arm-none-eabi-gcc", "-mthumb", *_GCC_CORES[core].split()]
+        # without -g, -Os strips symbols
+        return [sys.executable, "-m", "ziglang", "cc", *machine, "-fno-sanitize=all", "-g"]
+    return ["arm-none-eabi-gcc", *machine]
 
 
 def _source_file(source: Path | str, folder: Path, index: int) -> Path:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,12 @@ from quantmcu.targets import Board, list_boards, load_board
 BOARDS = [board for board in list_boards() if board.qemu_machine is None]
 
 
-def need_gcc() -> None:
-    if shutil.which("arm-none-eabi-gcc") is None:
-        pytest.skip("needs arm-none-eabi-gcc (Debian: gcc-arm-none-eabi)")
-
-
 @pytest.mark.gcc
 @pytest.mark.parametrize(
     "board", [pytest.param(b, marks=() if b.id == "pico" else pytest.mark.slow, id=b.id) for b in BOARDS]
 )
 def test_what_ships_is_good(board: Board) -> None:
     """A network of real kernels boots and agrees with the reference byte for byte: on each core, with its own clock."""
-    need_gcc()
     check = check_board(data_folder("boards") / f"{board.id}.json", toolchain="gcc")
     assert check.problems == ()
     assert check.greeting.startswith(f"QuantMCU: check on {board.id} at {board.clock_hz} Hz")
@@ -87,7 +80,6 @@ def test_overlapping_regions(tmp_path: Path, manifest: dict[str, Any]) -> None:
 @pytest.mark.gcc
 @pytest.mark.slow
 def test_a_ready_flag_that_never_comes(tmp_path: Path, manifest: dict[str, Any]) -> None:
-    need_gcc()
     del manifest["quantmcu"]["emulator"]["registers"][0]["mirrors"]
     (problem,) = problems(tmp_path, manifest)
     assert "the firmware does not come to its greeting, but prints 'QUANTMCU CLOCK: no external clock (HSE)" in problem
@@ -97,7 +89,6 @@ def test_a_ready_flag_that_never_comes(tmp_path: Path, manifest: dict[str, Any])
 @pytest.mark.gcc
 @pytest.mark.slow
 def test_memory_that_is_too_small(tmp_path: Path, manifest: dict[str, Any]) -> None:
-    need_gcc()
     manifest["quantmcu"]["memory"][0]["size"] = manifest["upload"]["maximum_size"] = 8192
     (problem,) = problems(tmp_path, manifest)
     assert "flash" in problem

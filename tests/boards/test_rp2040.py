@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ COUNT = (
 
 
 @pytest.mark.gcc
-@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="needs arm-none-eabi-gcc")
 def test_cycles_beyond_the_timers_24_bits_and_reset(tmp_path: Path) -> None:
     board = load_board("pico")
     emulator = Emulator(build_project(write_tiny(tmp_path, board, extra=COUNT), board, toolchain="gcc").elf, board)

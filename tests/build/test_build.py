@@ -15,7 +15,7 @@ from quantmcu.build import build_project
 from quantmcu.build.pio import platformio_environment
 from quantmcu.errors import ExitStatus, QuantMCUError, ToolError
 from quantmcu.targets import list_boards, load_board
-from tests.build.conftest import Build, need
+from tests.build.conftest import Build
 from tests.build.tiny_network import write_tiny
 
 F767 = load_board("nucleo-f767")
@@ -26,7 +26,6 @@ ZIG_LATER = pytest.param("zig", marks=pytest.mark.slow) if shutil.which("arm-non
 
 @pytest.fixture(params=[TOOLCHAINS[0], ZIG_LATER])
 def toolchain(request: pytest.FixtureRequest) -> str:
-    need(request.param)
     return str(request.param)
 
 
@@ -58,7 +57,6 @@ def symbol(elf: ELFFile, name: str) -> int:
 
 @pytest.mark.gcc
 def test_parallel_builds_elsewhere_give_the_same_bytes(build: Build, tmp_path: Path) -> None:
-    need("gcc")
     folders = [write_tiny(tmp_path / name, F767) for name in ("one", "two")]
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(lambda folder: build_project(folder, F767, toolchain="gcc"), folders))
@@ -71,7 +69,6 @@ def test_parallel_builds_elsewhere_give_the_same_bytes(build: Build, tmp_path: P
 @pytest.mark.gcc
 def test_a_moved_project_builds_by_plain_platformio(build: Build, tmp_path: Path) -> None:
     """As a user does who has PlatformIO but knows nothing of quantmcu."""
-    need("gcc")
     original = build("nucleo-f767", "gcc").elf.parent
     moved = tmp_path / "a folder with spaces"
     shutil.copytree(original, moved)
@@ -91,7 +88,6 @@ def test_a_moved_project_builds_by_plain_platformio(build: Build, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.gcc
 def test_a_project_copied_with_its_work_folder_is_not_built_by_the_originals_platform(tmp_path: Path) -> None:
-    need("gcc")
     original = write_tiny(tmp_path / "original", F767)
     command = [sys.executable, "-m", "platformio", "run"]
     subprocess.run(command, cwd=original, env=platformio_environment(), capture_output=True, check=True)

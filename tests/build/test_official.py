@@ -15,7 +15,7 @@ from elftools.elf.elffile import ELFFile
 from quantmcu.build.pio import platformio_environment, run_platformio
 from quantmcu.emulator import Emulator
 from quantmcu.targets import load_board
-from tests.build.conftest import Build, need
+from tests.build.conftest import Build
 from tests.build.tiny_network import write_tiny
 
 BOARD = load_board("nucleo-f767")
@@ -24,7 +24,6 @@ BOARD = load_board("nucleo-f767")
 @pytest.mark.slow
 @pytest.mark.gcc
 def test_official_platform_with_our_flags(build: Build, tmp_path: Path) -> None:
-    need("gcc")
     build("nucleo-f767", "gcc")  # leaves SCons in PlatformIO's folder
     project = write_tiny(tmp_path / "project", BOARD)
     official = tmp_path / "official"

@@ -16,7 +16,6 @@ from quantmcu.emulator import Emulator
 from quantmcu.emulator.elf import Elf
 from quantmcu.emulator.transport import EmulatorTransport
 from quantmcu.targets import Board, load_board
-from tests.build.conftest import need
 from tests.build.tiny_network import tiny_files
 
 L4R5 = load_board("nucleo-l4r5")
@@ -34,7 +33,6 @@ def kernels(*names: str) -> dict[str, str]:
 
 def build_with(folder: Path, board: Board, toolchain: str, heat: Mapping[str, float] | None) -> BuildResult:
     """The tiny network, which calls the functions `cold` and `hot` once at its start."""
-    need(toolchain)
     call = "extern uint32_t cold(uint32_t), hot(uint32_t); volatile uint32_t sum = cold(hot(3)); (void)sum;"
     files = {**tiny_files(board, extra=call), **kernels("cold", "hot")}
     write_project(folder, board, files, name="placement")

@@ -248,8 +248,6 @@ def test_device_trouble_is_status_3(compiled: Result, quantmcu_command: Command)
 
 @pytest.mark.qemu
 def test_qemu_cannot_time(small_model: Path, tmp_path: Path, quantmcu_command: Command) -> None:
-    if shutil.which("qemu-system-arm") is None:
-        pytest.skip("qemu-system-arm is not installed")
     out = tmp_path / "net"
     quantmcu.compile(small_model, "qemu-m4", calibration="random", out=out)
     status, _, messages = quantmcu_command("measure", out, "--on", "qemu")

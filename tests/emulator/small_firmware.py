@@ -15,7 +15,8 @@ _SCRIPT = """
 ENTRY(Reset_Handler)
 SECTIONS {{
   .text {flash:#x} : {{ KEEP(*(.vectors)) *(.text .text.* .rodata .rodata.*) }}
-  .ARM.exidx : {{ *(.ARM.exidx* .ARM.extab*) }}
+  .ARM.extab : {{ *(.ARM.extab*) }}
+  .ARM.exidx : {{ *(.ARM.exidx*) }}
   .stack {ram:#x} (NOLOAD) : {{ stack_bottom = .; . += {stack}; stack_top = .; }}
   .noinit (NOLOAD) : {{ *(.noinit) }}
   .bss (NOLOAD) : {{ *(.data .data.* .bss .bss.* COMMON) }}

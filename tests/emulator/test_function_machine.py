@@ -21,7 +21,7 @@ int64_t six(int a, int b, int c, int d, int e, int f) { return (int64_t)a * b * 
 int globals(void) { zero[1]++; return initialised++ * 100 + zero[1]; }
 void store(int32_t *p, int i, int v) { p[i] = v; }
 int load16(const char *p) { return ((const struct __attribute__((packed)) { short v; } *)p)->v; }
-int deep(int n) { volatile int a[8]; a[0] = n; return n ? deep(n - 1) + a[0] : 0; }
+int deep(int n) { int a[8]; a[0] = n; __asm volatile("" : : "r"(a) : "memory"); return n ? deep(n - 1) + a[0] : 0; }
 void forever(void) { for (;;) __asm volatile(""); }
 void breakpoint(void) { __asm volatile("bkpt 0"); }
 int divide(int a, int b) { return a / b; }
@@ -180,7 +180,8 @@ def test_unknown_names_are_refused(machine, elf):
 
 
 def test_code_outside_of_the_memories_is_refused():
-    script = "SECTIONS { .text 0x60000000 : { *(.text .text.*) } /DISCARD/ : { *(.ARM*) *(.comment) } }"
+    sections = "SECTIONS { .text 0x60000000 : { KEEP(*(.text .text.*)) } :code /DISCARD/ : { *(.ARM*) *(.comment) } }"
+    script = "PHDRS { code PT_LOAD; } " + sections
     elf = compile_for_core(["int f(void) { return 1; }"], "cortex-m7", linker_script=script)
     with pytest.raises(UsageError) as error:
         FunctionMachine(elf)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from small_firmware import build, command, start
 
 from quantmcu.device.transport import Deadline
-from quantmcu.emulator.qemu import PROGRAM, start_qemu
+from quantmcu.emulator.qemu import start_qemu
 from quantmcu.errors import ToolError, UsageError
 from quantmcu.targets import load_board
-
-needs_qemu = pytest.mark.skipif(shutil.which(PROGRAM) is None, reason=f"{PROGRAM} is not installed")
-
 
 # Not: BKPT, for which QEMU sets FORCED in place of DEBUGEVT, and writes to flash, which is RAM in its machines.
 COMMANDS = ["ABC", "s", "n", "Ff", "sA", "r", "Hr", "Hx", "Hu", "He", "Hgo", "HFfr"]
@@ -29,7 +24,6 @@ def receive(qemu, wanted):
 
 
 @pytest.mark.qemu
-@needs_qemu
 @pytest.mark.parametrize("board", ["qemu-m4", "qemu-m7"])
 def test_qemu_and_the_emulator_agree(board, tmp_path):
     """Also on the registers that a fault handler sees."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from quantmcu.resources import data_folder
 from quantmcu.results import Result
 from quantmcu.runners import open_runner, open_session
 
-needs_qemu = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed")
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 MOBILENET = MODELS / "mobilenetv2_1.0_imagenet_144.onnx"
 VISUAL_WAKE_WORDS = MODELS / "mlperf_vww_mobilenetv1.onnx"
@@ -64,7 +62,6 @@ def test_the_demo_network_in_patches(tmp_path, on_demand):
 
 @pytest.mark.gcc
 @pytest.mark.qemu
-@needs_qemu
 def test_in_qemu(tmp_path):
     result = compiled(demo_model(), "qemu-m7", tmp_path / "out", patch="3x2", halo="cache", input_on_demand=True)
     assert_bit_exact(result, ("qemu",))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from contextlib import closing
 from pathlib import Path
 
@@ -30,8 +29,6 @@ MOBILENET = "mobilenetv2_1.0_imagenet_144"
 
 # Bytes of the layer-by-layer bound with in-place operators (design/performance.md), where published.
 LAYERWISE_BOUND = {"mlperf_ic_resnet8": 49_152, "mlperf_vww_mobilenetv1": 55_296, "mlperf_kws_dscnn": 16_000}
-
-needs_qemu = pytest.mark.skipif(shutil.which("qemu-system-arm") is None, reason="qemu-system-arm is not installed")
 
 
 def shared_model(name: str) -> Path:
@@ -74,7 +71,6 @@ def test_demo_model_on_host_and_in_the_emulator(board, toolchain, tmp_path):
     assert_bit_exact(result, ("host", "emulator"), 3)
 
 
-@needs_qemu
 @pytest.mark.qemu
 @pytest.mark.parametrize("board", ["qemu-m4", "qemu-m7"])
 def test_demo_model_in_qemu(board, tmp_path):
@@ -89,7 +85,6 @@ def test_shared_models_on_host_and_in_the_emulator(name, board, tmp_path):
     assert_bit_exact(compiled(shared_model(name), board, tmp_path), ("host", "emulator"), 100)
 
 
-@needs_qemu
 @pytest.mark.slow
 @pytest.mark.qemu
 @pytest.mark.shared

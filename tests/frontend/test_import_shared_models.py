@@ -24,10 +24,7 @@ NAMES = (
     "mobilenetv2_1.0_imagenet_144",
     "mobilenetv2_1.0_imagenet_224",
 )
-pytestmark = [
-    pytest.mark.shared,
-    pytest.mark.skipif(not MODELS.is_dir(), reason=f"the folder {MODELS} with trained models is not there"),
-]
+pytestmark = pytest.mark.shared
 
 
 @pytest.mark.parametrize("name", NAMES)

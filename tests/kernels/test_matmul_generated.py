@@ -128,6 +128,7 @@ MOBILENET_V2 = [
 ]  # fmt: skip
 
 
+@pytest.mark.gcc
 @pytest.mark.parametrize("core", CORES)
 def test_code_of_mobilenet_v2_stays_small(core: Core) -> None:
     contexts = [make_case(Shape((9, 9), c, n), 0, core, largest_weight=20)[0] for c, n in MOBILENET_V2]

@@ -138,7 +138,6 @@ def shared_report(model: str, data: object, preprocess: Preprocess | str, sample
 
 
 @pytest.mark.shared
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} (models and data) is not there")
 def test_keyword_spotting_stays_within_a_point_of_float() -> None:
     data = SHARED / "data" / "mlperf-tiny" / "kws_inputs_500.npz"
     scale = 0.5847029
@@ -150,7 +149,6 @@ def test_keyword_spotting_stays_within_a_point_of_float() -> None:
 
 @pytest.mark.shared
 @pytest.mark.slow
-@pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} (models and data) is not there")
 def test_mobilenet_agrees_with_float_on_the_photographs() -> None:
     data = SHARED / "data" / "imagenet-sample"
     report = shared_report("mobilenetv2_1.0_imagenet_144.onnx", data, "imagenet-crop", 500)

@@ -1,6 +1,5 @@
 """Sessions with real firmware: built for a board, run in the emulator and in QEMU, asked as a board is."""
 
-import shutil
 import threading
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from quantmcu.build import build_project, write_project
 from quantmcu.build.toolchain import installed_toolchains
 from quantmcu.device import DeviceSession, SerialTransport
 from quantmcu.emulator.emulator import Emulator
-from quantmcu.emulator.qemu import PROGRAM, start_qemu
+from quantmcu.emulator.qemu import start_qemu
 from quantmcu.emulator.transport import EmulatorPty, EmulatorTransport
 from quantmcu.errors import ToolError
 from quantmcu.targets import load_board
@@ -101,8 +100,6 @@ def test_a_bad_line_to_the_emulated_boards_terminal(firmware):
 
 @pytest.mark.qemu
 def test_qemu(tmp_path):
-    if shutil.which(PROGRAM) is None:
-        pytest.skip(f"{PROGRAM} is not installed")
     firmware = build(tmp_path / "project", "qemu-m4")
     with DeviceSession(start_qemu(firmware, load_board("qemu-m4")), "QEMU") as session:
         for seed in range(5):

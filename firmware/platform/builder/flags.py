@@ -3,6 +3,9 @@
 # zig's (LLVM's) name of each GCC -mfpu; without one the core's float registers stay unused
 _ZIG_FPU = {"fpv4-sp-d16": "vfp4d16sp", "fpv5-sp-d16": "fp_armv8d16sp", "fpv5-d16": "fp_armv8d16"}
 
+# Optional in Armv8-M, so that LLVM leaves them out; the chips of our boards have them.
+_ZIG_DSP = {"cortex-m33": "+dsp"}
+
 # zig takes a target without operating system for one where memcpy is no known function, and keeps frame pointers:
 # four-byte copies, which kernels use for unaligned loads, would be calls.
 _ZIG_COMPILE = ["-fhosted", "-fomit-frame-pointer", "-fno-sanitize=undefined"]
@@ -11,7 +14,7 @@ _ZIG_COMPILE = ["-fhosted", "-fomit-frame-pointer", "-fno-sanitize=undefined"]
 def machine_flags(kind: str, core: str, fpu: str | None) -> list[str]:
     """Flags that name the core and the float ABI; needed by the compiler and by the linker alike."""
     if kind == "zig":
-        features = f"+{_ZIG_FPU[fpu]}" if fpu else ""
+        features = _ZIG_DSP.get(core, "") + (f"+{_ZIG_FPU[fpu]}" if fpu else "")
         abi = "eabihf" if fpu else "eabi"
         return ["-target", f"thumb-freestanding-{abi}", f"-mcpu={core.replace('-', '_')}{features}"]
     floats = [f"-mfpu={fpu}", "-mfloat-abi=hard"] if fpu else ["-mfloat-abi=soft"]
