@@ -140,13 +140,12 @@ def _steps(network: CompiledNetwork) -> list[dict[str, Any]]:
 
 
 def _step(selection: Selection) -> dict[str, Any]:
-    assert selection.kernel is not None
     step, context = selection.step, selection.context
     return {
         "name": step.name,
         "layer": step.layer or step.name,
         "operator": type(step).__name__,
-        "kernel": selection.kernel.name,
+        "kernel": selection.kernel_names,
         "shape": list(context.output.shape),
         "input_bits": [value.bits for value in context.inputs],
         "weight_bits": getattr(step, "weight_bits", None),

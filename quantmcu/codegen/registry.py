@@ -86,7 +86,7 @@ class Facts:
         return self._flash[key]
 
 
-def choose_kernel(contexts: Sequence[tuple[StepContext, int]], facts: Facts, *, may_generate: bool = True) -> Kernel:
+def choose_kernel(contexts: Sequence[tuple[StepContext, float]], facts: Facts, *, may_generate: bool = True) -> Kernel:
     """The kernel with the fewest predicted cycles for a step; under `size`, bytes of flash count as cycles.
 
     Args:

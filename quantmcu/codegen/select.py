@@ -2,46 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from quantmcu.codegen.kernel import Core, Kernel, StepContext, geometry_key
 from quantmcu.codegen.optimize import GENERATED_CODE_LIMIT
 from quantmcu.codegen.registry import Facts, KernelFacts, choose_kernel
-from quantmcu.errors import QuantMCUError
 from quantmcu.memory.timeline import Slot, Timeline
 from quantmcu.program import steps
 from quantmcu.program.macs import step_macs
 from quantmcu.program.program import Program, Value
-from quantmcu.program.stages import Cell, PatchStage
+from quantmcu.program.stages import Cell, OutlierTest, PatchStage
 from quantmcu.program.steps import Step
+
+Bits = tuple[int, ...]
+"""Of the inputs and of the output of a step."""
 
 
 @dataclass(frozen=True, eq=False)
 class Selection:
-    """A step with its kernel; a Reshape has none, since its output is its input.
+    """A step with its kernels, one for each combination of bits; a Reshape has none, since its output is its input.
 
     Attributes:
-        contexts: one; for a step of a patch stage one a cell, None where the cell has nothing to compute.
+        contexts: one; for a step of a patch stage one for each branch that may run (`PatchStage.branches`), None where
+            the branch has nothing to compute.
+        kernels: by the bits of the maps around the step.
+        runs: how often each context runs in an inference.
     """
 
     step: Step
     contexts: tuple[StepContext | None, ...]
-    kernel: Kernel | None
+    kernels: Mapping[Bits, Kernel]
     facts: Facts
+    runs: tuple[float, ...]
+
+    @property
+    def kernel(self) -> Kernel | None:
+        """The kernel of the first context."""
+        return self.kernel_of(self.context) if self.kernels else None
+
+    def kernel_of(self, context: StepContext) -> Kernel:
+        """The kernel that computes `context`."""
+        return self.kernels[bits_of(context)]
+
+    @property
+    def kernel_names(self) -> str:
+        """Names of all kernels, for people."""
+        return " / ".join(dict.fromkeys(kernel.name for kernel in self.kernels.values()))
 
     @cached_property
-    def _answers(self) -> tuple[tuple[KernelFacts, int], ...]:
-        """What the kernel says about each geometry, and in how many cells it occurs."""
-        if self.kernel is None:
+    def _answers(self) -> tuple[tuple[KernelFacts, float], ...]:
+        """What the kernels say about each geometry, and how often it runs."""
+        if not self.kernels:
             return ((KernelFacts(None, in_place=(0,)), 1),)
-        return tuple((self.facts.of(self.kernel, context), count) for context, count in self.geometries)
+        return tuple((self.answer(context), count) for context, count in self.geometries)
+
+    def answer(self, context: StepContext) -> KernelFacts:
+        """What the kernel of `context` says about it."""
+        return self.facts.of(self.kernel_of(context), context)
 
     @cached_property
-    def geometries(self) -> tuple[tuple[StepContext, int], ...]:
-        """The contexts that differ, and in how many cells each occurs."""
-        return count_geometries(self.used)
+    def geometries(self) -> tuple[tuple[StepContext, float], ...]:
+        """The contexts that differ, and how often each runs."""
+        return count_geometries(self.contexts, self.runs)
 
     @property
     def used(self) -> tuple[StepContext, ...]:
@@ -72,15 +96,41 @@ class Selection:
     @property
     def macs(self) -> int:
         """Multiply-accumulates, over all contexts."""
-        return sum(step_macs(context.step, context.output) * count for context, count in self.geometries)
+        return round(sum(step_macs(context.step, context.output) * count for context, count in self.geometries))
 
 
 @dataclass(frozen=True, eq=False)
 class StageSelection:
-    """A patch stage with the kernels of its steps, in their order."""
+    """A patch stage with the kernels of its steps, in their order; the test of a cell's class comes first."""
 
     stage: PatchStage
     selections: tuple[Selection, ...]
+
+    def by_class(self, cost: Callable[[Selection, StepContext], float]) -> list[tuple[float, ...]]:
+        """By cell, the cost of each branch that it may run: one, or that of the outlier class and the other one."""
+        branches = [0.0] * len(self.stage.branches)
+        for selection in self.selections:
+            if len(selection.contexts) != len(branches):
+                continue  # the test, which runs anyway
+            for index, context in enumerate(selection.contexts):
+                branches[index] += 0.0 if context is None else cost(selection, context)
+        cells = len(self.stage.cells)
+        return [tuple(branches[index::cells]) for index in range(cells)]
+
+    def with_shares(self, shares: Sequence[float]) -> StageSelection:
+        """The same where each cell is of the outlier class in this share of the inferences."""
+        runs = (*shares, *(1 - share for share in shares))
+        selections = (
+            replace(inner, runs=runs) if len(inner.contexts) == len(runs) else inner for inner in self.selections
+        )
+        return replace(self, selections=tuple(selections))
+
+    def in_worst_case(self) -> StageSelection:
+        """The same where each cell runs the branch that takes more cycles."""
+        if not isinstance(self.stage.classes, OutlierTest):
+            return self
+        cycles = self.by_class(lambda selection, context: selection.answer(context).cycles)
+        return self.with_shares([float(outlier >= narrow) for outlier, narrow in cycles])
 
     @property
     def copy_cycles(self) -> float:
@@ -166,16 +216,18 @@ def limit_generated_code(selections: Sequence[AnySelection], limit: int = GENERA
 
     def limited(item: AnySelection) -> AnySelection:
         if isinstance(item, StageSelection):
-            return replace(item, selections=tuple(kept[inner] for inner in item.selections))
+            return replace(item, selections=tuple(kept[inner] for inner in item.selections)).in_worst_case()
         return kept[item]
 
     return [limited(item) for item in selections]
 
 
 def _code_of(selection: Selection) -> Mapping[str, int]:
-    if selection.kernel is None:
-        return {}
-    return selection.facts.flash_of(selection.kernel, selection.context).code
+    first: dict[Bits, StepContext] = {}
+    for context in selection.used if selection.kernels else ():
+        first.setdefault(bits_of(context), context)
+    flash = (selection.facts.flash_of(selection.kernels[bits], context) for bits, context in first.items())
+    return {file: size for facts in flash for file, size in facts.code.items()}
 
 
 def _generated(selections: Iterable[Selection]) -> dict[str, int]:
@@ -183,7 +235,7 @@ def _generated(selections: Iterable[Selection]) -> dict[str, int]:
 
 
 def _without_generated_code(selection: Selection) -> Selection:
-    return replace(selection, kernel=choose_kernel(selection.geometries, selection.facts, may_generate=False))
+    return replace(selection, kernels=_choose(selection.contexts, selection.facts, may_generate=False))
 
 
 def _select_any(program: Program, step: Step, core: Core, facts: Facts) -> AnySelection:
@@ -195,33 +247,60 @@ def _select_any(program: Program, step: Step, core: Core, facts: Facts) -> AnySe
 def _select(program: Program, step: Step, core: Core, facts: Facts) -> Selection:
     context = StepContext(step, program.input_values(step), program.output_value(step), core)
     renames = isinstance(step, steps.Reshape) and _source_dies(program, step)
-    return Selection(step, (context,), None if renames else choose_kernel([(context, 1)], facts), facts)
+    return Selection(step, (context,), {} if renames else _choose((context,), facts), facts, (1,))
 
 
 def _select_stage(program: Program, stage: PatchStage, core: Core, facts: Facts) -> StageSelection:
-    if stage.narrow_cells:
-        raise QuantMCUError(
-            "patches of two classes can't be generated in C yet",
-            where=stage.name,
-            why="only the reference runs them",
-            hint="compile without VDPC",
-        )
     chosen = []
+    if isinstance(stage.classes, OutlierTest):
+        tests = tuple(_test_context(stage.classes, stage, cell, core) for cell in stage.cells)
+        chosen.append(_selection(tests[0].step, tests, facts))
     for name in stage.order:
-        contexts = tuple(_cell_context(program, cell, name, core) for cell in stage.cells)
-        used = [context for context in contexts if context is not None]
-        chosen.append(Selection(used[0].step, contexts, choose_kernel(count_geometries(used), facts), facts))
-    return StageSelection(stage, tuple(chosen))
+        contexts = tuple(_cell_context(program, cell, name, core) for cell in stage.branches)
+        first = next(context for context in contexts if context is not None)
+        chosen.append(_selection(replace(first.step, name=name), contexts, facts))
+    return StageSelection(stage, tuple(chosen)).in_worst_case()
 
 
-def count_geometries(contexts: Sequence[StepContext]) -> tuple[tuple[StepContext, int], ...]:
-    """One context of each geometry (shapes and padding), and how many have it."""
-    found: dict[tuple[object, ...], tuple[StepContext, int]] = {}
+def _selection(step: Step, contexts: Sequence[StepContext | None], facts: Facts) -> Selection:
+    return Selection(step, tuple(contexts), _choose(contexts, facts), facts, (1.0,) * len(contexts))
+
+
+def _choose(
+    contexts: Sequence[StepContext | None], facts: Facts, *, may_generate: bool = True
+) -> dict[Bits, Kernel]:
+    """The best kernel for each combination of bits."""
+    groups: dict[Bits, list[StepContext]] = {}
     for context in contexts:
-        key = geometry_key(context)
-        first, count = found.get(key, (context, 0))
-        found[key] = (first, count + 1)
+        if context is not None:
+            groups.setdefault(bits_of(context), []).append(context)
+    return {
+        bits: choose_kernel(count_geometries(group, (1,) * len(group)), facts, may_generate=may_generate)
+        for bits, group in groups.items()
+    }
+
+
+def bits_of(context: StepContext) -> Bits:
+    """Bits of the inputs and of the output."""
+    return tuple(value.bits for value in (*context.inputs, context.output))
+
+
+def count_geometries(
+    contexts: Sequence[StepContext | None], runs: Sequence[float]
+) -> tuple[tuple[StepContext, float], ...]:
+    """One context of each geometry (shapes, bits and padding) of a step, and how often it runs in all."""
+    found: dict[tuple[object, ...], tuple[StepContext, float]] = {}
+    for context, count in zip(contexts, runs, strict=True):
+        if context is not None:
+            key = (context.step.name, *geometry_key(context))
+            first, before = found.get(key, (context, 0))
+            found[key] = (first, before + count)
     return tuple(found.values())
+
+
+def _test_context(test: OutlierTest, stage: PatchStage, cell: Cell, core: Core) -> StepContext:
+    step = test.step(stage.name, cell)
+    return StepContext(step, (cell.values[test.tensor],), Value(step.output, (1,), 8), core)
 
 
 def _cell_context(program: Program, cell: Cell, name: str, core: Core) -> StepContext | None:
@@ -293,9 +372,13 @@ class _TimelineBuilder:
         stores = carried_bytes(stage)
         for name, size in _largest(stage).items():
             self.nbytes[item.local(name)] = size
+        if isinstance(stage.classes, OutlierTest):
+            is_outlier = item.selections[0].step.output
+            self.nbytes[item.local(is_outlier)] = 1
+            self._span(item.local(is_outlier), first, first + len(stage.inputs) + len(item.selections) - 1)
         for name in stage.inputs:
             self.slots.append(Slot(f"{stage.name}/load {name}", (name,), (item.local(name),)))
-        locals_ = {name for cell in stage.cells for name in cell.values}
+        locals_ = {name for cell in stage.branches for name in cell.values}
         for selection in item.selections:
             step = selection.step
             reads = tuple(item.local(name) if name in locals_ else name for name in step.inputs)
@@ -343,7 +426,7 @@ def writes_behind_reads(stage: PatchStage, source: Value, output: Value) -> bool
 def _largest(stage: PatchStage) -> dict[str, int]:
     """Bytes of each local value in the cell where it is largest."""
     sizes: dict[str, int] = {}
-    for cell in stage.cells:
+    for cell in stage.branches:
         for name, value in cell.values.items():
             sizes[name] = max(sizes.get(name, 0), value.nbytes)
     return sizes

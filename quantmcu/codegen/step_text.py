@@ -1,7 +1,8 @@
 """The C of one step: its calls, with the constants that they refer to.
 
-A step of a patch stage runs in several variants, one for each geometry that its cells have. What differs between them
-(fields, offsets) goes into tables indexed by the variant, so that code does not grow with the grid.
+A step of a patch stage runs in several variants, one for each geometry that its cells have, and where cells have two
+classes (VDPC) one for each class too. What differs between them (fields, offsets) goes into tables indexed by the
+variant, so that code does not grow with the grid.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class StepText:
     Attributes:
         in_stage: takes the index of the cell.
         variants: number of variants of a step of a stage.
+        branch: C expression of the branch that runs, which decides the variant.
         before, after: calls around the blocks (carried rows, results).
     """
 
@@ -66,6 +68,7 @@ class StepText:
     variants: int = 1
     before: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    branch: str = "cell"
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +126,8 @@ class _StepWriter:
 
     def code(self) -> StepCode:
         """Text and constants."""
-        kernel = self.selection.kernel
-        assert kernel is not None
-        lowered = [None if c is None else kernel.lower(c) for c in self.selection.contexts]
+        chosen = self.selection
+        lowered = [None if c is None else chosen.kernel_of(c).lower(c) for c in chosen.contexts]
         variants = [self._variant(index, low) for index, low in enumerate(lowered)]
         ordered = _ordered(variants)
         self.variant = "variant" if len(ordered) > 1 else "0"
@@ -141,7 +143,7 @@ class _StepWriter:
         text = StepText(
             self.prefix,
             self.selection.step.name,
-            self._title(kernel.name),
+            self._title(chosen.kernel_names),
             self.stage is not None,
             tuple(self.lists),
             tuple(self.tables),
@@ -149,6 +151,7 @@ class _StepWriter:
             len(ordered),
             before,
             after,
+            self._branch(),
         )
         return StepCode(text, tuple(low for low in lowered if low is not None), tuple(self.constants.items()))
 
@@ -166,7 +169,14 @@ class _StepWriter:
         calls = () if low is None else tuple(self._resolved(call, low) for call in low.calls)
         if self.stage is None:
             return _Variant(calls)
-        return _Variant(calls, carry_bytes(self.stage.stage.cells[index], self.selection.step.output))
+        return _Variant(calls, carry_bytes(self.stage.stage.branches[index], self.selection.step.output))
+
+    def _branch(self) -> str:
+        """Index of the branch: that of the cell, or behind all cells of the outlier class where it is of the other."""
+        if self.stage is None or len(self.selection.contexts) == len(self.stage.stage.cells):
+            return "cell"
+        cells, is_outlier = len(self.stage.stage.cells), self.stage.selections[0].step.output
+        return f"*{self._pointer(is_outlier)} ? cell : cell + {cells}"
 
     def _resolved(self, call: Call, low: LoweredStep) -> Call:
         """`call` with its references as C names; equal constants of several variants become one."""

@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from quantmcu.program.program import Program
-from quantmcu.program.stages import OutlierTest, PatchStage
+from quantmcu.program.stages import Cell, OutlierTest, PatchStage
+
+NARROW = "/narrow"
+"""Ends the names of the steps of cells that are not of the outlier class."""
 
 
 def with_static_classes(outlier: Program, narrow: Program, is_outlier: Sequence[bool]) -> Program:
@@ -23,7 +26,7 @@ def with_static_classes(outlier: Program, narrow: Program, is_outlier: Sequence[
     if len(is_outlier) != len(wide.cells):
         raise ValueError(f"{len(is_outlier)} classes for {len(wide.cells)} cells")
     classes = tuple(bool(chosen) for chosen in is_outlier)
-    return _with_stage(outlier, wide, replace(wide, narrow_cells=few.cells, classes=classes))
+    return _with_stage(outlier, wide, replace(wide, narrow_cells=_narrow(few), classes=classes))
 
 
 def with_dynamic_classes(outlier: Program, narrow: Program, test: OutlierTest) -> Program:
@@ -36,7 +39,7 @@ def with_dynamic_classes(outlier: Program, narrow: Program, test: OutlierTest) -
     wide, few = _stages(outlier, narrow)
     if test.tensor not in wide.inputs:
         raise ValueError(f"{test.tensor} is not among the inputs {wide.inputs} of the stage")
-    return _with_stage(outlier, wide, replace(wide, narrow_cells=few.cells, classes=test))
+    return _with_stage(outlier, wide, replace(wide, narrow_cells=_narrow(few), classes=test))
 
 
 def _stages(outlier: Program, narrow: Program) -> tuple[PatchStage, PatchStage]:
@@ -54,3 +57,11 @@ def _stages(outlier: Program, narrow: Program) -> tuple[PatchStage, PatchStage]:
 
 def _with_stage(program: Program, old: PatchStage, new: PatchStage) -> Program:
     return replace(program, steps=tuple(new if step is old else step for step in program.steps))
+
+
+def _narrow(stage: PatchStage) -> tuple[Cell, ...]:
+    """Its cells, with names of their own for the steps: they have other integers than those of the outlier class."""
+    return tuple(
+        replace(cell, steps={name: replace(step, name=f"{name}{NARROW}") for name, step in cell.steps.items()})
+        for cell in stage.cells
+    )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from quantmcu.patch.region import Region
 from quantmcu.program.program import Value
-from quantmcu.program.steps import Step
+from quantmcu.program.steps import DetectOutliers, Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +71,17 @@ class OutlierTest:
         count = int(((codes < self.low) | (codes > self.high)).sum())
         return count > self.fraction * codes.size
 
+    def step(self, stage: str, cell: Cell) -> DetectOutliers:
+        """The test of a cell of `stage`, on its local values: writes the code 1 for the outlier class, else 0."""
+        return DetectOutliers(
+            name=f"{stage}/test {self.tensor}",
+            inputs=(self.tensor,),
+            output=f"{stage}__is_outlier",
+            low=self.low,
+            high=self.high,
+            limit=int(self.fraction * cell.values[self.tensor].elements),
+        )
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PatchStage(Step):
@@ -98,3 +109,16 @@ class PatchStage(Step):
     carrying: frozenset[str]
     narrow_cells: tuple[Cell, ...] = ()
     classes: OutlierTest | tuple[bool, ...] = ()
+
+    @property
+    def branches(self) -> tuple[Cell, ...]:
+        """What may run: one entry a cell.
+
+        Where the class is decided at run time, all cells of the outlier class, then those of the other one.
+        """
+        if isinstance(self.classes, OutlierTest):
+            return (*self.cells, *self.narrow_cells)
+        if not self.narrow_cells:
+            return self.cells
+        pairs = zip(self.cells, self.narrow_cells, self.classes, strict=True)
+        return tuple(wide if is_outlier else narrow for wide, narrow, is_outlier in pairs)

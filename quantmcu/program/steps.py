@@ -213,3 +213,12 @@ class Softmax(Step):
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ArgMax(Step):
     """Index (int32) of the largest code along the last axis, the first one on a tie."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DetectOutliers(Step):
+    """One code: 1 where more than `limit` codes of the input lie outside of low .. high, else 0 (VDPC)."""
+
+    low: int
+    high: int
+    limit: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from quantmcu.program.steps import ArgMax, Linear, Lookup, Multiply, PRelu, Softmax
+from quantmcu.program.steps import ArgMax, DetectOutliers, Linear, Lookup, Multiply, PRelu, Softmax
 
 Codes = NDArray[np.uint8]
 
@@ -46,3 +46,11 @@ def argmax(step: ArgMax, codes: Codes, output_shape: tuple[int, ...]) -> NDArray
     """First index of the largest code."""
     indices: NDArray[np.int32] = codes.argmax(axis=-1).astype(np.int32).reshape(output_shape)
     return indices
+
+
+def detect_outliers(
+    step: DetectOutliers, codes: NDArray[np.uint8], output_shape: tuple[int, ...]
+) -> NDArray[np.uint8]:
+    """Whether more than `limit` codes are outliers."""
+    outliers = int(((codes < step.low) | (codes > step.high)).sum())
+    return np.full(output_shape, outliers > step.limit, np.uint8)

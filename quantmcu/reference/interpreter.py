@@ -77,5 +77,7 @@ def execute_step(step: steps.Step, inputs: list[Array], output_shape: tuple[int,
             return elementwise.softmax(step, codes[0])
         case steps.ArgMax():
             return elementwise.argmax(step, codes[0], output_shape)
+        case steps.DetectOutliers():
+            return elementwise.detect_outliers(step, codes[0], output_shape)
         case _:
             raise ValueError(f"no reference for {type(step).__name__}")

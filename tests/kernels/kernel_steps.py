@@ -310,6 +310,16 @@ def pads(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def outlier_tests(draw: st.DrawFn) -> Case:
+    """Few, some or many outliers, and bounds that leave no code."""
+    shape = draw(small_shapes)
+    low, high = draw(st.one_of(clamps(), st.just((1, 0)), st.tuples(st.integers(0, 20), st.integers(200, 255))))
+    limit = draw(st.sampled_from([0, 1, int(np.prod(shape)) // 10, int(np.prod(shape)) // 2]))
+    step = steps.DetectOutliers(name="step", inputs=("in0",), output="out", low=low, high=high, limit=limit)
+    return Case(step, (shape,), (1,), draw(codes_of(shape)))
+
+
+@st.composite
 def gathers(draw: st.DrawFn) -> Case:
     """Rows and columns in any order."""
     shape = draw(maps)
@@ -402,6 +412,7 @@ ANY_STEP: dict[type[steps.Step], Callable[[], st.SearchStrategy[Case]]] = {
     steps.Transpose: transposes,
     steps.Softmax: softmaxes,
     steps.ArgMax: argmaxes,
+    steps.DetectOutliers: outlier_tests,
 }
 
 FOR_KERNEL: dict[str, Callable[[], st.SearchStrategy[Case]]] = {

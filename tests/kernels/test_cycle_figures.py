@@ -110,6 +110,13 @@ CASES = {
             (1, 32, 32, 16),
         )
     ],
+    "detect_outliers_dsp": [
+        (steps.DetectOutliers(low=0, high=255, limit=0, **ONE), [(1, 52, 52, 3)], (1,)),
+        (steps.DetectOutliers(low=0, high=255, limit=9, **ONE), [(1, 16, 16, 3)], (1,)),
+    ],
+    "detect_outliers_portable": [
+        (steps.DetectOutliers(low=0, high=255, limit=0, **ONE), [(1, 52, 52, 3)], (1,))
+    ],
     "softmax_portable": [(steps.Softmax(exponentials=EXPONENTIALS, **ONE), [(1, 1000)], (1, 1000))],
 }  # fmt: skip
 

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from test_weight_reconstruction import images, network  # noqa: F401  (images is a fixture)
 
-from quantmcu.codegen.kernel import Core
-from quantmcu.codegen.select import select_kernels
 from quantmcu.data import Dataset
-from quantmcu.errors import QuantMCUError, UsageError
+from quantmcu.errors import UsageError
 from quantmcu.ir import Graph, QParams
 from quantmcu.patch.classes import with_dynamic_classes, with_static_classes
 from quantmcu.patch.region import Interval, Region
@@ -175,9 +173,3 @@ def test_branches_that_do_not_fit_together(branches: tuple[Program, Program], ca
     narrow_output = branch_graph(quantize(network(), calibration), calibration, ("c",), {"c": 4})
     with pytest.raises(ValueError, match="c is quantized differently"):
         with_static_classes(wide, patched(narrow_output), [True] * 6)
-
-
-def test_code_generation_refuses_classes(branches: tuple[Program, Program]) -> None:
-    program = with_static_classes(*branches, [True] * 6)
-    with pytest.raises(QuantMCUError, match="two classes can't be generated in C yet"):
-        select_kernels(program, Core("cortex-m4", has_dsp=True, has_fpu=True))
