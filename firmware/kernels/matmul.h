@@ -19,6 +19,8 @@
  *                             tile is plain, and the left shift of the requantization is in the weights and the bias
  *     half-extension scheme:  one word of int16 { -(256 w1 + w0), -(256 w3 + w2) }; the sum comes out 256 times too large:
  *                             bias and multiplier are made for that, the left shift included
+ *     restored scheme:        as the half-extension; of each sum its least possible value is taken away, so that it lies in
+ *                             0 .. 2^32 - 1; divided by 256, it gets the least value back, which stands before the multipliers
  * Where the number of channels is no multiple of m, the last block overlaps the one before it.
  */
 #ifndef QMCU_MATMUL_H
@@ -120,6 +122,8 @@ void qmcu_matmul_split(const qmcu_matmul_job *job, const qmcu_matmul_blocks *blo
  * each. */
 void qmcu_matmul_portable_half(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,
                                const int32_t *pixel_words);
+void qmcu_matmul_portable_restored(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,
+                                   const int32_t *pixel_words);
 void qmcu_matmul_portable_plain(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,
                                 const int32_t *pixel_words);
 void qmcu_matmul_portable_wide(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,

@@ -1,4 +1,5 @@
 /* The generated block functions in portable C, bit-exact. See matmul.h. */
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "dsp.h"
@@ -38,7 +39,7 @@ static int32_t sum_of(const qmcu_matmul_job *job, int32_t words, int32_t sum, co
 }
 
 static void block_portable(const qmcu_matmul_job *job, int32_t channels, int32_t pixels, const int32_t *pixel_words,
-                           int32_t weight_words, add_group add)
+                           int32_t weight_words, bool is_restored, add_group add)
 {
     for (int32_t group = 0; group < job->groups; group++) {
         uint8_t *output = job->output + group * pixels * job->pitch;
@@ -47,8 +48,11 @@ static void block_portable(const qmcu_matmul_job *job, int32_t channels, int32_t
             for (int32_t i = 0; i < channels * pixels; i++) {
                 const int32_t channel = i % channels, pixel = i / channels;
                 const int32_t words = group * (job->step / 4) + pixel_words[pixel];
-                const int32_t sum = sum_of(job, words, (int32_t)block[channel], block + channels + channel, channels,
-                                           weight_words, add);
+                int32_t sum = sum_of(job, words, (int32_t)block[channel], block + channels + channel, channels,
+                                     weight_words, add);
+                if (is_restored) {
+                    sum = (int32_t)((uint32_t)sum >> 8) + (int32_t)multipliers[channel - channels];
+                }
                 const int32_t value = dsp_smmlar(sum, (int32_t)multipliers[channel], job->zero_point);
                 output[pixel * job->pitch + channel] = (uint8_t)dsp_usat8(value);
             }
@@ -59,15 +63,21 @@ static void block_portable(const qmcu_matmul_job *job, int32_t channels, int32_t
 
 void qmcu_matmul_portable_half(const qmcu_matmul_job *job, int32_t channels, int32_t pixels, const int32_t *pixel_words)
 {
-    block_portable(job, channels, pixels, pixel_words, 1, add_half);
+    block_portable(job, channels, pixels, pixel_words, 1, false, add_half);
+}
+
+void qmcu_matmul_portable_restored(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,
+                                   const int32_t *pixel_words)
+{
+    block_portable(job, channels, pixels, pixel_words, 1, true, add_half);
 }
 
 void qmcu_matmul_portable_plain(const qmcu_matmul_job *job, int32_t channels, int32_t pixels, const int32_t *pixel_words)
 {
-    block_portable(job, channels, pixels, pixel_words, 1, add_plain);
+    block_portable(job, channels, pixels, pixel_words, 1, false, add_plain);
 }
 
 void qmcu_matmul_portable_wide(const qmcu_matmul_job *job, int32_t channels, int32_t pixels, const int32_t *pixel_words)
 {
-    block_portable(job, channels, pixels, pixel_words, 2, add_wide);
+    block_portable(job, channels, pixels, pixel_words, 2, false, add_wide);
 }

@@ -105,15 +105,28 @@ def test_equals_the_reference_on_cores(core: Core, compiler: str) -> None:
         assert run.stack_bytes < 1024
 
 
-def test_half_extension_is_used_up_to_its_limit() -> None:
-    """The largest accumulators that the scheme may meet, and one more."""
+def test_half_extension_is_used_up_to_its_limits() -> None:
+    """The largest accumulators that the schemes may meet, and one more."""
     schemes = []
-    for channels in (256, 260):  # 255 * 127 * 259 < 2**23 < 255 * 127 * 260
+    for channels in (256, 260, 516, 520):  # 255 * 127 * 259 < 2**23 < 255 * 127 * 260, 255 * 127 * 518 < 2**24
         context, _ = make_case(Shape((2, 2), channels, 2), 0, extreme="high")
         assert isinstance(context.step, Convolution)
         context.step.bias[:] = 0
         schemes.append(plan_of(context).scheme)
-    assert schemes == [Scheme.HALF, Scheme.PLAIN]
+    assert schemes == [Scheme.HALF, Scheme.RESTORED, Scheme.RESTORED, Scheme.PLAIN]
+
+
+@pytest.mark.gcc
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("extreme", ["low", "high", "aligned"])
+def test_sums_are_restored_over_the_whole_window(core: Core, extreme: str) -> None:
+    """The least and greatest sums of the widest window, around a bias that needs all 32 bits."""
+    context, codes = make_case(Shape((1, 1), 518, 6), 0, core, extreme=extreme)
+    assert isinstance(context.step, Convolution)
+    context.step.bias[:] += np.array([2**30, -(2**30), 2**24, 0, -(2**24), 5], np.int32)
+    assert plan_of(context).scheme is Scheme.RESTORED
+    check_on_host(KERNEL, [(context, [codes])])
+    check_on_core(KERNEL, core, [(context, [codes])], "gcc")
 
 
 def test_loops_fit_the_instruction_cache_of_cortex_m4() -> None:

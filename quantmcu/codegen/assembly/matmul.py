@@ -38,6 +38,7 @@ class Scheme(Enum):
     """How weights and pixels are multiplied (firmware/kernels/matmul.h)."""
 
     HALF = "half"  # half-extension: one word for four weights
+    RESTORED = "restored"  # the same, and the sums, 256 times too large, are divided before they are multiplied
     PLAIN = "plain"  # int8 weights, extended in two steps: one word for four weights
     WIDE = "wide"  # int16 weights: two words for four weights
 
@@ -87,6 +88,16 @@ class BlockKernel:
         )
 
     @property
+    def is_half(self) -> bool:
+        """Whether it reads the tile of the half-extension."""
+        return self.scheme in (Scheme.HALF, Scheme.RESTORED)
+
+    @property
+    def parameter_words(self) -> int:
+        """Words of one channel behind the weights."""
+        return 2 if self.scheme is Scheme.RESTORED else 1
+
+    @property
     def weight_words(self) -> int:
         """Words of the weights of one channel and group."""
         return 2 if self.scheme is Scheme.WIDE else 1
@@ -123,7 +134,12 @@ class BlockKernel:
 
 
 # Cycles a group of four inputs that operands come too late on Cortex-M7, in blocks of two channels (`dual_issue`).
-_LOST_FOR_LACK_OF_REGISTERS = {(Scheme.HALF, 4): 1, (Scheme.PLAIN, 4): 3, (Scheme.PLAIN, 3): 2}
+_LOST_FOR_LACK_OF_REGISTERS = {
+    (Scheme.HALF, 4): 1,
+    (Scheme.RESTORED, 4): 1,
+    (Scheme.PLAIN, 4): 3,
+    (Scheme.PLAIN, 3): 2,
+}
 
 
 @cache
@@ -240,7 +256,7 @@ class _Generator:
     def _start_block(self, first: bool = False) -> list[str]:
         """The first piece's address and the biases; they stand behind the multipliers of the block before."""
         k = self.kernel
-        skipped = 0 if first else self._parameters + 4 * k.channels
+        skipped = 0 if first else self._parameters_end
         lines = [f"ldr.w {row[0]}, [{_WEIGHTS}, #{skipped + 4 * c}]" for c, row in enumerate(self.sums)]
         lines += [f"ldr.w {_TILE}, [sp, #{_LIST}]", f"add.w {_WEIGHTS}, {_WEIGHTS}, #{skipped + 4 * k.channels}"]
         if k.control is Control.UNROLLED:
@@ -254,6 +270,14 @@ class _Generator:
     def _parameters(self) -> int:
         """Where the multipliers lie, from the weights register on, once the sums are complete."""
         return self.kernel.weight_bytes if self.kernel.control is Control.UNROLLED else 0
+
+    @property
+    def _parameters_end(self) -> int:
+        return self._parameters + 4 * self.kernel.channels * self.kernel.parameter_words
+
+    def _parameter(self, register: str, index: int, channel: int) -> str:
+        """Loads a channel's parameter; the multiplier is the last."""
+        return f"ldr.w {register}, [{_WEIGHTS}, #{self._parameters + 4 * (index * self.kernel.channels + channel)}]"
 
     def _products(self) -> Products:
         k = self.kernel
@@ -294,7 +318,7 @@ class _Generator:
         k = self.kernel
         first, second = f"w{index}_0_{channel}", f"w{index}_1_{channel}"
         word = Load(_WEIGHTS, 4 * (index * k.channels + channel))
-        if k.scheme is Scheme.HALF:
+        if k.is_half:
             return {first: word, second: Extend(first)}
         if k.scheme is Scheme.PLAIN:
             source, again = f"v{index}_0_{channel}", f"v{index}_1_{channel}"
@@ -324,10 +348,11 @@ class _Generator:
             lines.append(f"ldr.w {pitch}, [sp, #{_FRAME['pitch']}]")
         for first in range(0, k.channels, len(multipliers)):
             pairs = list(zip(multipliers, self.sums[first : first + len(multipliers)], strict=False))
-            lines += [
-                f"ldr.w {multiplier}, [{_WEIGHTS}, #{self._parameters + 4 * (first + i)}]"
-                for i, (multiplier, _) in enumerate(pairs)
-            ]
+            if k.scheme is Scheme.RESTORED:
+                lines += [self._parameter(least, 0, first + i) for i, (least, _) in enumerate(pairs)]
+                lines += [f"add.w {sum_}, {least}, {sum_}, lsr #8" for least, row in pairs for sum_ in row]
+            last = k.parameter_words - 1
+            lines += [self._parameter(multiplier, last, first + i) for i, (multiplier, _) in enumerate(pairs)]
             lines += [f"smmlar {sum_}, {sum_}, {multiplier}, {zero_point}" for multiplier, row in pairs for sum_ in row]
         lines += [f"usat {register}, #8, {register}" for row in self.sums for register in row]
         # Addresses first: a store right after the addition would wait for it.
@@ -338,7 +363,7 @@ class _Generator:
         end = multipliers[0]
         lines += [
             f"add.w {out}, {out}, #{k.channels}",
-            f"add.w {zero_point}, {_WEIGHTS}, #{self._parameters + 4 * k.channels}",
+            f"add.w {zero_point}, {_WEIGHTS}, #{self._parameters_end}",
             f"str.w {out}, [sp, #{_FRAME['block']}]",
             f"ldr.w {end}, [sp, #{_FRAME['weights_end']}]",
         ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from quantmcu.codegen.assembly import Control, cycles_of_group
+from quantmcu.codegen.assembly import Control, Scheme, cycles_of_group
 from quantmcu.codegen.common import cycles_on
 from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.kernels.matmul_layout import Geometry
@@ -24,6 +24,7 @@ GENERATED_COSTS: dict[str, Mapping[str, float]] = {  # within 6 % of 57 layers
         "body": 1.086,
         "parts": 3.058,
         "blocks": 41.8,
+        "restored": 1.3,
         "groups": 128.4,
     },
     "cortex-m7": {
@@ -37,6 +38,7 @@ GENERATED_COSTS: dict[str, Mapping[str, float]] = {  # within 6 % of 57 layers
         "parts": 3.174,
         "blocks": 12.54,
         "sums": 1.188,
+        "restored": 0.6,
         "groups": 73.04,
         "calls": 31.29,
     },
@@ -78,13 +80,14 @@ def work_of_plan(plan: Plan) -> dict[str, float]:
     """What a generated kernel does.
 
     `body`: cycles of the products by the core's rules; `parts`: passes through the unrolled code; `blocks` and `sums`
-    computed; `groups` of pixels; `calls` of block functions; widening, see `_widening`.
+    computed, and `restored` ones among these; `groups` of pixels; `calls` of block functions; widening, see
+    `_widening`.
     """
     geometry = plan.geometry
     work = _widening(geometry, plan.layout.phases)
     whole, left_over = divmod(geometry.output_width, plan.whole.pixels)
     chunks = work["chunks"]
-    work |= dict.fromkeys(("body", "parts", "blocks", "sums", "groups", "calls"), 0.0)
+    work |= dict.fromkeys(("body", "parts", "blocks", "sums", "restored", "groups", "calls"), 0.0)
     for kernel, groups, calls in (
         (plan.whole, whole * geometry.output_height, chunks if whole else 0),
         (plan.rest, geometry.output_height if left_over else 0, geometry.output_height if left_over else 0),
@@ -97,6 +100,7 @@ def work_of_plan(plan: Plan) -> dict[str, float]:
         work["parts"] += blocks * passes
         work["blocks"] += blocks
         work["sums"] += blocks * kernel.channels * kernel.pixels
+        work["restored"] += blocks * kernel.channels * kernel.pixels if kernel.scheme is Scheme.RESTORED else 0
         work["groups"] += groups * overlapping
         work["calls"] += calls * overlapping
     return work

@@ -55,9 +55,8 @@ class MatmulDsp(Kernel):
         words = np.ascontiguousarray(weight_groups(step)).view(np.uint32)
         multiplier = np.broadcast_to(step.requantize.multiplier, step.bias.shape)
         missing = (0, -len(step.bias) % _CHANNELS)  # an odd number of channels is filled with an idle one
-        stream = weight_stream(
-            np.pad(words, (missing, (0, 0), (0, 0))), np.pad(step.bias, missing), np.pad(multiplier, missing), _CHANNELS
-        )
+        words, bias = np.pad(words, (missing, (0, 0), (0, 0))), np.pad(step.bias, missing)
+        stream = weight_stream(words, bias, [np.pad(multiplier, missing)], _CHANNELS)
         comment = "blocks of 2 channels: biases, int8 weights of 4 inputs, multipliers (matmul.h)"
         function = "qmcu_matmul_pixels_dsp" if geometry.pixelwise else "qmcu_matmul_rows_dsp"
         fields = matmul_fields(step, geometry, _layout(geometry))

@@ -17,7 +17,7 @@ from quantmcu.codegen.kernels.matmul_layout import (
     weight_groups,
     weight_stream,
 )
-from quantmcu.codegen.kernels.matmul_plan import Plan, blocks_to_try, plan_blocks
+from quantmcu.codegen.kernels.matmul_plan import Plan, blocks_to_try, plan_blocks, schemes_to_try
 from quantmcu.codegen.registry import register
 from quantmcu.codegen.templates import environment
 from quantmcu.program.steps import Convolution, Step
@@ -26,6 +26,7 @@ _LEAST_GAIN = 1.02
 _PLANS: WeakKeyDictionary[Step, dict[tuple[object, ...], Plan | str]] = WeakKeyDictionary()
 _STREAMS = {
     Scheme.HALF: "int16 of two weights each (half-extension)",
+    Scheme.RESTORED: "int16 of two weights each (half-extension), least sums",
     Scheme.PLAIN: "int8 weights",
     Scheme.WIDE: "int16 weights",
 }
@@ -72,7 +73,7 @@ class MatmulGenerated(Kernel):
         comment = f"blocks of {plan.whole.channels} channels: biases, {_STREAMS[plan.scheme]}, multipliers (matmul.h)"
         return LoweredStep(
             calls=(Call(symbol, "qmcu_matmul_params", fields, (Input(), Output(), Scratch())),),
-            constants=(Constant("weights", _weights(step, plan), 4, comment),),
+            constants=(Constant("weights", _weights(step, plan, context.inputs[0].highest_code), 4, comment),),
             headers=("matmul.h", f"{symbol}.h"),
             sources=("matmul_drivers.c", "matmul_portable.c", "matmul_tile.c"),
             generated=_generated_files(plan),
@@ -84,7 +85,10 @@ def best_plan(context: StepContext) -> Plan | str:
     shapes = (context.inputs[0].shape, context.output.shape, context.core)
     known = _PLANS.setdefault(context.step, {})
     if shapes not in known:
-        tried = [plan_blocks(context, *block) for block in blocks_to_try(context)]
+        schemes = schemes_to_try(context)
+        if not schemes:
+            return "weights that fit int16 with the left shift only"
+        tried = [plan_blocks(context, scheme, *block) for scheme in schemes for block in blocks_to_try(context)]
         plans = [plan for plan in tried if isinstance(plan, Plan)]
         known[shapes] = min(plans, key=lambda plan: _merit(plan, context, plans[0])) if plans else tried[0]
     return known[shapes]
@@ -122,7 +126,7 @@ def _generated_files(plan: Plan) -> dict[str, str]:
         "whole": plan.whole,
         "rest": plan.rest,
         "driver": "pixels" if plan.geometry.pixelwise else "rows",
-        "widening": "half" if plan.scheme is Scheme.HALF else "plain",
+        "widening": "half" if plan.whole.is_half else "plain",
     }
     files = {
         f"{symbol}.h": templates.get_template("matmul_layer.h.j2").render(arguments),
@@ -149,7 +153,7 @@ def _block_text(kernel: BlockKernel) -> str:
     )
 
 
-def _weights(step: Convolution, plan: Plan) -> NDArray[np.uint32]:
+def _weights(step: Convolution, plan: Plan, highest_code: int) -> NDArray[np.uint32]:
     """The stream of weights, with biases and multipliers made for the scheme."""
     shift = step.requantize.shift
     runs = _runs(step, plan)
@@ -157,16 +161,24 @@ def _weights(step: Convolution, plan: Plan) -> NDArray[np.uint32]:
     groups = padded.reshape(len(step.bias), -1, 4)
     multiplier = np.broadcast_to(step.requantize.multiplier, step.bias.shape).astype(np.int64)
     bias = step.bias.astype(np.int64)
-    if plan.scheme is Scheme.HALF:
+    parameters = [multiplier]
+    if plan.whole.is_half:
         words = _half_words(groups)
         even, odd = groups[:, :, 0::2].sum(axis=(1, 2)), groups[:, :, 1::2].sum(axis=(1, 2))
-        bias, multiplier = 256 * bias + 65280 * odd + 32767 * even, (multiplier << shift) >> 8
+        if plan.scheme is Scheme.RESTORED:
+            # Sums from 0 on fit 32 bits without sign; on the way there they wrap around.
+            least, _ = step.accumulator_bounds(highest_code)
+            bias, parameters = bias - least, [least, multiplier]
+        else:
+            parameters = [(multiplier << shift) >> 8]
+        bias = 256 * bias + 65280 * odd + 32767 * even
+        bias = (bias + 2**31) % 2**32 - 2**31
     elif plan.scheme is Scheme.PLAIN:
         words = np.ascontiguousarray(groups.astype(np.int8)).view(np.uint32)
     else:
         words = _lanes(groups[:, :, (0, 1)] << shift, groups[:, :, (2, 3)] << shift)
         bias <<= shift
-    stream = weight_stream(words, bias, multiplier, plan.whole.channels)
+    stream = weight_stream(words, bias, parameters, plan.whole.channels)
     return np.concatenate([stream, np.zeros(plan.whole.channels, np.uint32)])  # the next block's biases are read ahead
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise, product
 from weakref import WeakKeyDictionary
@@ -189,17 +189,17 @@ def weight_groups(step: Convolution) -> NDArray[np.int8]:
 
 
 def weight_stream(
-    words: NDArray[np.uint32], bias: NDArray[np.integer], multiplier: NDArray[np.integer], block: int
+    words: NDArray[np.uint32], bias: NDArray[np.integer], parameters: Sequence[NDArray[np.integer]], block: int
 ) -> NDArray[np.uint32]:
-    """The stream of blocks of `block` channels: biases, weights, multipliers; the last may overlap the one before it.
+    """The stream of blocks of `block` channels: biases, weights, parameters; the last may overlap the one before it.
 
     Args:
         words: uint32 [channels, groups, words a group]; word for word, the channels of a block are interleaved.
-        bias, multiplier: one entry a channel, as they are used by the kernel.
+        bias, parameters: one entry a channel, as they are used by the kernel; the last are the multipliers.
         block: channels in a block, at most as many as there are.
     """
     channels = words.shape[0]
-    table = np.concatenate([_as_words(bias), words.reshape(channels, -1), _as_words(multiplier)], axis=1)
+    table = np.concatenate([_as_words(bias), words.reshape(channels, -1), *map(_as_words, parameters)], axis=1)
     starts = [*range(0, channels - block + 1, block), *([channels - block] if channels % block else [])]
     return np.concatenate([table[start : start + block].T.reshape(-1) for start in starts])
 

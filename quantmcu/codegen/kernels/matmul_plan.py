@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from quantmcu.codegen.assembly import BlockKernel, Control, Scheme
 from quantmcu.codegen.kernel import StepContext
 from quantmcu.codegen.kernels.matmul_layout import MAX_PIECES, Geometry, TileLayout, accumulator_reach, convolution_of
-from quantmcu.program.steps import Convolution
 
 _HALF_FACTOR = 256
 _MOST_UNROLLED_PIECES = 12
@@ -68,12 +67,9 @@ def blocks_to_try(context: StepContext) -> list[tuple[int, int]]:
     ]
 
 
-def plan_blocks(context: StepContext, channels: int, pixels: int) -> Plan | str:
+def plan_blocks(context: StepContext, scheme: Scheme, channels: int, pixels: int) -> Plan | str:
     """The plan for a step with blocks of `channels` x `pixels`, or why there is none."""
     geometry = Geometry.of(context)
-    scheme = _scheme(convolution_of(context), context.inputs[0].highest_code, context.core.optimize == "speed")
-    if scheme is None:
-        return "weights that fit int16 with the left shift only"
     if geometry.output_channels < 2:
         return "two output channels or more"
     phases = _phases(geometry)
@@ -106,26 +102,31 @@ def plan_blocks(context: StepContext, channels: int, pixels: int) -> Plan | str:
         run_pieces=run_pieces,
         piece_groups=run_groups // run_pieces,
         step=_step(geometry, pixels, phases, run_groups),
-        block_words=channels * (2 + geometry.run_count * run_groups * whole.weight_words),
+        block_words=channels * (1 + whole.parameter_words + geometry.run_count * run_groups * whole.weight_words),
     )
     return Plan(geometry, scheme, layout, run_groups, rest if geometry.output_width < pixels else whole, rest)
 
 
-def _scheme(step: Convolution, highest_code: int, flash_is_free: bool) -> Scheme | None:
-    """The half-extension where it is exact, else what takes least flash or, if that is free, fewest cycles.
+def schemes_to_try(context: StepContext) -> list[Scheme]:
+    """The half-extension where it is exact as it is, else all that are exact, those that take less flash first.
 
-    Only int16 weights can contain a left shift; they take twice the flash.
+    Only int16 weights can contain a left shift; they take twice the flash, which only `speed` spends for cycles.
     """
+    step, highest_code = convolution_of(context), context.inputs[0].highest_code
     shift = step.requantize.shift
     scaled = step.requantize.multiplier.astype("int64") << shift
     exact = not (scaled % _HALF_FACTOR).any() and int(abs(scaled).max(initial=0)) // _HALF_FACTOR < 2**31
-    fits = accumulator_reach(step, highest_code) * _HALF_FACTOR < 2**31
-    if fits and exact and int(step.weight.min(initial=0)) >= -127:
-        return Scheme.HALF
+    symmetric = int(step.weight.min(initial=0)) >= -127
+    if symmetric and exact and accumulator_reach(step, highest_code) * _HALF_FACTOR < 2**31:
+        return [Scheme.HALF]
+    least, greatest = step.accumulator_bounds(highest_code)
     wide_fits = int(abs(step.weight.astype("int16")).max(initial=0)) << shift < 2**15
-    if shift == 0 and not (flash_is_free and wide_fits):
-        return Scheme.PLAIN
-    return Scheme.WIDE if wide_fits else None
+    possible = {
+        Scheme.PLAIN: shift == 0,
+        Scheme.RESTORED: symmetric and shift == 0 and int((greatest - least).max()) * _HALF_FACTOR < 2**32,
+        Scheme.WIDE: wide_fits and (shift > 0 or context.core.optimize == "speed"),
+    }
+    return [scheme for scheme in possible if possible[scheme]]
 
 
 def _phases(geometry: Geometry) -> int:
