@@ -216,6 +216,7 @@ class BitChooser:
             "information": request.information,
             "cost": request.cost,
             "bitops_of_8_bit_maps": program_bitops(candidate.program),
+            "cycles_of_8_bit_maps": round(candidate.cycles),
             "peak_bytes": found.peak_bytes,
             "maps": [
                 {"map": m.name, "bits": found.bits[m.name], "score": round(found.scores[m.name, found.bits[m.name]], 6)}
@@ -263,6 +264,7 @@ class BitChooser:
         known = {op.name: op for op in narrow.ops if op.name in lowered}
         search = {
             "bitops_of_8_bit_recompute": recomputed,
+            "cycles_of_8_bit_maps": round(candidate.cycles),
             "bitops": found.bitops,
             "maps": [{"map": m.name, "bits": bits[m.name]} for m in maps],
         }

@@ -26,6 +26,7 @@ from quantmcu.data import (
     input_specs,
     load_preprocess,
     open_dataset,
+    sample_picture,
     write_preprocess_file,
 )
 from quantmcu.errors import ToolError, UsageError
@@ -47,6 +48,7 @@ from quantmcu.results import FILE, Result
 from quantmcu.targets import Board, load_board
 
 CALIBRATION_LIMIT = 200
+PICTURE = "calibration.jpg"
 
 
 @dataclass(frozen=True)
@@ -187,13 +189,16 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
             save_program(program, folder / "program.npz")
             if preprocess is not None:
                 write_preprocess_file(preprocess, folder / "preprocess.toml")
+            picture = sample_picture(dataset, specs, preprocess)
+            if picture is not None:
+                (folder / PICTURE).write_bytes(picture)
         built = None
         if request.build:
             with clock.stage("build"):
                 built = build_project(folder, board, toolchain=request.toolchain, heat=emitted.heat)
         digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
         result = Result(folder, describe(request.model.name, digest, board, budget, network, dataset, input_format,
-        clock, built))
+        clock, built, PICTURE if picture else None))
         result.save()
         write_report(result)
     return Result.load(out)

@@ -15,6 +15,7 @@ from quantmcu.program import steps
 from quantmcu.program.macs import program_macs, step_macs
 from quantmcu.program.program import Program
 from quantmcu.program.stages import PatchStage
+from quantmcu.stage_data import describe_regions
 
 
 def describe_plan(planned: PlannedNetwork, program: Program) -> dict[str, Any]:
@@ -23,7 +24,10 @@ def describe_plan(planned: PlannedNetwork, program: Program) -> dict[str, Any]:
     Of several stages, the first stands for all.
     """
     candidate = planned.candidate
-    return describe_candidate(candidate, planned.layers) | {
+    described = describe_candidate(candidate, planned.layers)
+    regions = describe_regions(recomputing(candidate, program))
+    return described | {
+        "stages": [stage | drawn for stage, drawn in zip(described["stages"], regions, strict=True)],
         "stage_macs": _stage_macs(candidate.selections),
         "stage_macs_unsplit": _unsplit_macs(candidate, program),
         "channel_parts": candidate.channel_parts,
@@ -100,7 +104,9 @@ def load_steps(item: StageSelection, program: Program) -> list[dict[str, Any]]:
                 "shape": list(value.shape),
                 "input_bits": [value.bits],
                 "weight_bits": None,
+                "output": name,
                 "output_bits": value.bits,
+                "patches": len(item.stage.cells),
                 "macs": 0,
                 "scratch_bytes": 0,
                 "predicted_cycles": 0 if name in program.on_demand else round(copy_cycles(loaded)),
@@ -128,13 +134,18 @@ def _unsplit_macs(candidate: Candidate, program: Program) -> int:
     return sum(step_macs(step, program.output_value(step)) for step in program.steps if step.name in inside)
 
 
+def recomputing(candidate: Candidate, program: Program) -> Program:
+    """`program` with the candidate's stages and grids where every cell computes its whole halo again."""
+    plans = [StagePlan(plan.last, plan.grid, frozenset(), plan.after) for plan in candidate.stages]
+    return split_program(program, plans)
+
+
 def recompute_macs(candidate: Candidate, program: Program) -> int:
     """MACs with the same stages and grids where every cell computes its whole halo again."""
     if not candidate.stages:
         return program_macs(program)
-    plans = [StagePlan(plan.last, plan.grid, frozenset(), plan.after) for plan in candidate.stages]
-    split = split_program(program, plans)
-    stages = [step for step in split.steps if hasattr(step, "cells")]
+    split = recomputing(candidate, program)
+    stages = [step for step in split.steps if isinstance(step, PatchStage)]
     inside = sum(
         step_macs(step, cell.fresh(step.output))
         for stage in stages

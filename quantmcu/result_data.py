@@ -34,8 +34,9 @@ def describe(
     input_format: str,
     clock: StageClock,
     built: BuildResult | None,
+    image: str | None,
 ) -> dict[str, Any]:
-    """Everything that a compilation knows, ready for JSON."""
+    """Everything that a compilation knows, ready for JSON; `image` is the file of a calibration image, or None."""
     program, executed = network.program, network.planned.candidate.program
     return {
         "schema": SCHEMA,
@@ -63,7 +64,7 @@ def describe(
         "memory": _memory(network, board, budget, built),
         "steps": _steps(network),
         "search": dict(network.search),
-        "calibration": {"data": dataset.description, "samples": len(dataset)},
+        "calibration": {"data": dataset.description, "samples": len(dataset), "image": image},
         "compile": {
             "seconds": round(sum(clock.seconds.values()), 3),
             "seconds_by_stage": {name: round(seconds, 3) for name, seconds in clock.seconds.items()},
@@ -108,7 +109,10 @@ def _memory(network: CompiledNetwork, board: Board, budget: Budget, built: Build
         "flash_total_bytes": None,
         "peak_step": slots[plan.peak_step].name,
         "peak_live": [{"values": [t.name], "bytes": t.nbytes} for t in tenants_at(plan.buffers, plan.peak_step)],
-        "timeline": [{"step": slot.name, "live_bytes": nbytes} for slot, nbytes in zip(slots, plan.live, strict=True)],
+        "timeline": [
+            {"step": slot.name, "live_bytes": nbytes, "by_region": plan.live_by_region(index)}
+            for index, (slot, nbytes) in enumerate(zip(slots, plan.live, strict=True))
+        ],
     }
     if built is not None:
         memory |= _linked(built.elf, board)
@@ -149,7 +153,9 @@ def _step(selection: Selection) -> dict[str, Any]:
         "shape": list(context.output.shape),
         "input_bits": [value.bits for value in context.inputs],
         "weight_bits": getattr(step, "weight_bits", None),
+        "output": step.output,
         "output_bits": context.output.bits,
+        "patches": len(selection.used) if len(selection.contexts) > 1 else None,
         "macs": selection.macs,
         "scratch_bytes": selection.scratch_bytes,
         "predicted_cycles": round(selection.cycles),

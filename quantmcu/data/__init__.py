@@ -5,6 +5,7 @@ from quantmcu.data.dataset import Dataset, Sample
 from quantmcu.data.images import ImageFolder
 from quantmcu.data.inputs import ImageGeometry, InputSpec, input_specs, original_shape
 from quantmcu.data.open import SOURCES, Source, open_dataset
+from quantmcu.data.picture import sample_picture
 from quantmcu.data.preprocess import ChannelAffine, Preprocess
 from quantmcu.data.preprocess_file import read_preprocess_file, write_preprocess_file
 from quantmcu.data.presets import PRESET_DESCRIPTIONS, load_preprocess
@@ -28,5 +29,6 @@ __all__ = [
     "open_dataset",
     "original_shape",
     "read_preprocess_file",
+    "sample_picture",
     "write_preprocess_file",
 ]

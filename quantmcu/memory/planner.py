@@ -58,6 +58,13 @@ class MemoryPlan:
         """All arenas together."""
         return sum(self.region_bytes.values())
 
+    def live_by_region(self, step: int) -> dict[str, int]:
+        """Bytes that live in each region that is used, during a step."""
+        found = dict.fromkeys(self.region_bytes, 0)
+        for buffer, place in zip(self.buffers, self.placements, strict=True):
+            found[place.region] += -(-buffer.bytes_at(step) // ALIGNMENT) * ALIGNMENT
+        return found
+
     def value_placements(self) -> dict[str, Placement]:
         """Placement of each value."""
         return {

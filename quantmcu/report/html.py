@@ -1,8 +1,10 @@
-"""report.html: one page that explains a result to a colleague, drawn from result.json alone."""
+"""report.html: one page that explains a result to a colleague, drawn from its folder alone."""
 
 from __future__ import annotations
 
+import base64
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -11,12 +13,13 @@ from markupsafe import Markup
 from quantmcu.atomic import replacing_file
 from quantmcu.errors import ToolError
 from quantmcu.report import charts, text
+from quantmcu.report.charts.patches import Box
 from quantmcu.report.verdict import verdict
 from quantmcu.resources import data_folder
 from quantmcu.results import Result
 
 FILE = "report.html"
-_TEXT = ("size", "count", "milliseconds", "frequency", "percent", "shape", "conditions", "expectation")
+_TEXT = ("size", "count", "milliseconds", "frequency", "percent", "shape", "conditions", "expectation", "sentence")
 
 
 def write_report(result: Result) -> None:
@@ -25,29 +28,52 @@ def write_report(result: Result) -> None:
     Raises:
         ToolError: the folder can't be written, or the disk is full.
     """
-    path = result.folder / FILE
-    page = render_report(result.data)
+    write_page(result.folder / FILE, render_report(result.data, _picture(result)))
+
+
+def write_page(path: Path, page: str) -> None:
+    """Writes a page, whole or not at all.
+
+    Raises:
+        ToolError: the folder can't be written, or the disk is full.
+    """
     try:
         with replacing_file(path) as file:
             file.write(page.encode())
     except OSError as error:
         hint = "free some space, or make the folder writable"
-        raise ToolError(f"cannot write {FILE}", str(path), error.strerror or str(error), hint) from error
+        raise ToolError(f"cannot write {path.name}", str(path), error.strerror or str(error), hint) from error
 
 
-def render_report(result: dict[str, Any]) -> str:
-    """The page of a result.json's content."""
-    template = _environment().get_template("report.html.j2")
-    return template.render(
+def render_report(result: dict[str, Any], picture: bytes | None = None) -> str:
+    """The page of a result.json's content; `picture` is its calibration image, as JPEG."""
+    return render(
+        "result",
         result=result,
         verdict=verdict(result),
         layers=charts.layers(result),
+        measured=charts.cycles_are_measured(result),
         stages=charts.stages(result),
+        bit_rows=charts.bit_rows(result),
+        operations=charts.operations(result),
         timeline=charts.timeline(result["memory"]),
         regions=charts.regions(result["memory"]),
         flash=charts.flash_parts(result),
         facts=list(charts.flattened(result)),
+        picture=None if picture is None else f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}",
     )
+
+
+def render(name: str, **values: Any) -> str:
+    """The page templates/report/`name`.html.j2."""
+    return _environment().get_template(f"report/{name}.html.j2").render(**values)
+
+
+def _picture(result: Result) -> bytes | None:
+    """The calibration image, where there is one and it still lies in the folder."""
+    name = result.data["calibration"]["image"]
+    path = result.folder / name if name else None
+    return path.read_bytes() if path is not None and path.is_file() else None
 
 
 @cache
@@ -61,10 +87,25 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {name: getattr(text, name) for name in _TEXT}
-    environment.filters |= {"thousands": "{:,}".format, "breakable": _breakable}
+    environment.filters |= {
+        "thousands": "{:,}".format,
+        "breakable": _breakable,
+        "place": _place,
+        "outline": _outline,
+    }
     return environment
 
 
 def _breakable(name: str) -> Markup:
     """A layer's name that lines may break behind its slashes."""
     return Markup("/<wbr>").join(name.split("/"))
+
+
+def _place(box: Box) -> Markup:
+    """Attributes of a rectangle."""
+    return Markup(f'x="{box.x:.4g}" y="{box.y:.4g}" width="{box.width:.4g}" height="{box.height:.4g}"')
+
+
+def _outline(box: Box) -> str:
+    """The same as a part of a path."""
+    return f"M{box.x:.4g} {box.y:.4g}h{box.width:.4g}v{box.height:.4g}h{-box.width:.4g}z"

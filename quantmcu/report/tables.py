@@ -90,14 +90,16 @@ def memory(result: dict[str, Any]) -> Table:
 
 
 def layers(result: dict[str, Any]) -> Table:
-    """One row a step: MACs, cycles, distance from the least possible. Bits have a column where not all are 8.
+    """One row a step: MACs, cycles (measured or predicted), distance from the least possible.
 
-    Kernels are in result.json and on the page: here the names of the layers need the room.
+    Bits have a column where not all are 8. Kernels are in result.json and on the page: here the names of the layers
+    need the room.
     """
     rows = charts.layers(result)
     mixed = any(layer.narrow for layer in rows)
     bits, width = (["=Bits"], 26) if mixed else ([], 35)
-    table = plain_table("=Layer", *bits, ">MACs", ">Cycles", ">/MAC", ">x bound", ">Share")
+    cycles = ">Cycles" if charts.cycles_are_measured(result) else ">Predicted"
+    table = plain_table("=Layer", *bits, ">MACs", cycles, ">/MAC", ">x bound", ">Share")
     for layer in rows:
         table.add_row(
             Text(ending(layer.name, width)),

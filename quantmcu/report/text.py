@@ -53,6 +53,11 @@ def ending(name: str, width: int) -> str:
     return name if len(name) <= width else f"…{name[1 - width :]}"
 
 
+def sentence(text: str, end: str = ".") -> str:
+    """With a capital letter in front and `end` behind."""
+    return f"{text[:1].upper()}{text[1:]}{end}"
+
+
 def conditions(result: dict[str, Any]) -> list[str]:
     """What the latency depends on, one sentence a line."""
     latency = result["latency"]
@@ -71,7 +76,8 @@ def conditions(result: dict[str, Any]) -> list[str]:
     else:
         lines.append(f"estimated: the exact firmware.elf on {facts['runner']}, cycle model {facts['cycle_model']}")
         lines.append(facts["note"])
-    lines.append(f"{facts['compiler']}, {' '.join(flag for flag in facts['flags'] or [] if flag.startswith('-O'))}")
+    optimization = " ".join(flag for flag in facts["flags"] or [] if flag.startswith("-O"))
+    lines.append(f"compiler: {facts['compiler']}, {optimization}")
     lines.append(
         f"{latency['runs']} runs: first {latency['first_cycles']:,}, then {latency['min_cycles']:,} to "
         f"{latency['max_cycles']:,} cycles; input: {facts['input']}"

@@ -39,6 +39,8 @@ def verdict(result: dict[str, Any]) -> Verdict:
     else:
         summary = f"fits {where}"
     calibrated = "random inputs" not in result["calibration"]["data"]
+    if not calibrated:
+        summary += "; calibrated with random inputs"
     return Verdict(
         fits and calibrated,
         summary,

@@ -28,7 +28,7 @@ def test_compile_measure_validate(quantmcu_command: Command, small_model: Path, 
     assert "quantmcu measure" in text
     assert "build ..." in messages
     expected = {"firmware.elf", "firmware.bin", "quantized.onnx", "float.onnx", "result.json", "report.html"}
-    assert expected | {"platformio.ini", "src", "platform", "program.npz", "preprocess.toml"} == {
+    assert expected | {"calibration.jpg", "platformio.ini", "src", "platform", "program.npz", "preprocess.toml"} == {
         path.name for path in out.iterdir()
     }
 

@@ -40,6 +40,15 @@ def test_bytes_in_use_at_the_same_time_are_never_shared(items):
 
 
 @given(st.lists(buffers(), min_size=1, max_size=12))
+def test_what_lives_in_the_regions_is_all_that_lives(items):
+    plan = plan_memory(items, STEPS, [ArenaRegion("fast", 9000), ArenaRegion("big", 10**6)])
+    for step, live in enumerate(plan.live):
+        by_region = plan.live_by_region(step)
+        assert sum(by_region.values()) == live
+        assert all(nbytes <= plan.region_bytes[name] for name, nbytes in by_region.items())
+
+
+@given(st.lists(buffers(), min_size=1, max_size=12))
 def test_no_plan_is_below_the_lower_bound_and_the_region_is_respected(items):
     plan = plan_memory(items, STEPS, [ArenaRegion("ram", 10**6)])
     assert plan.lower_bound == max(live_bytes(items, STEPS, ALIGNMENT))

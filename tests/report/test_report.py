@@ -9,10 +9,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from rich.console import Console
 
 import quantmcu
+import quantmcu.report
+from quantmcu.frontend import load_onnx
 from quantmcu.report import charts, render_report
 from quantmcu.report.charts import flattened, timeline
 from quantmcu.report.comparison import compare_results
@@ -39,7 +42,7 @@ def parsed(page: str) -> Any:
 
 def test_a_complete_page_is_valid_and_holds_the_figures(complete: Result) -> None:
     page = (complete.folder / "report.html").read_text()
-    assert page == render_report(complete.data)
+    assert page == render_report(complete.data, (complete.folder / "calibration.jpg").read_bytes())
     tree = parsed(page)
     text = "".join(tree.itertext())
     latency = complete.latency
@@ -67,8 +70,9 @@ def test_a_page_of_a_project_without_firmware(small_model: Path, tmp_path: Path)
 
 
 def test_the_page_asks_the_network_nothing(complete: Result) -> None:
-    page = (complete.folder / "report.html").read_text()
-    assert not re.search(r"\b(src|href|srcset|action|data)\s*=", page)
+    page = render_report(with_classes(complete.data), (complete.folder / "calibration.jpg").read_bytes())
+    references = re.findall(r"\b(?:src|href|srcset|action|data)\s*=\s*(.{16})", page)
+    assert references == ['"data:image/jpeg']
     assert not re.search(r"url\(|@import|<script|<link|https?:", page)
 
 
@@ -84,14 +88,27 @@ def test_names_cannot_break_out_of_the_page(complete: Result) -> None:
     assert evil in "".join(tree.find(".//tbody").itertext())
 
 
-def test_timeline_marks_the_peak() -> None:
-    steps = [{"step": name, "live_bytes": value} for name, value in (("a", 10), ("b", 40), ("c", 20))]
-    chart = timeline({"timeline": steps})
-    assert chart.peak == 1
-    assert chart.peak_bytes == 40
+def test_timeline_marks_the_peak_and_stacks_the_regions() -> None:
+    uses = {"a": (10, 0), "b": (30, 10), "c": (0, 20)}
+    steps = [
+        {"step": name, "live_bytes": fast + slow, "by_region": {"fast": fast, "slow": slow}}
+        for name, (fast, slow) in uses.items()
+    ]
+    chart = timeline({"timeline": steps, "arena_by_region": {"fast": 30, "slow": 20}})
+    assert (chart.peak, chart.peak_bytes, chart.regions) == (1, 40, ["fast", "slow"])
+    assert chart.peak_x == pytest.approx(400)
     a, b, c = chart.bars
     assert (a.x, b.x, c.x) == (0, pytest.approx(800 / 3), pytest.approx(1600 / 3))
-    assert 0 < b.y < c.y < a.y < 220
+    below, above = b.parts
+    assert below.y + below.height == pytest.approx(220)
+    assert above.y + above.height == pytest.approx(below.y)
+    assert above.y == pytest.approx(chart.peak_y)
+    assert below.height == pytest.approx(3 * above.height)
+    assert [part.region for part in c.parts] == [1]
+    assert b.label == "b: 40 bytes (30 in fast, 10 in slow)"
+    assert timeline({"timeline": steps, "arena_by_region": {"fast": 30, "slow": 20}}, most=80).bars[1].parts[
+        0
+    ].height == pytest.approx(below.height / 2)
 
 
 def test_everything_is_in_the_table(complete: Result) -> None:
@@ -118,15 +135,90 @@ def test_figures_as_people_read_them() -> None:
     assert ending("abcdef", 4) == "…def"
 
 
-def test_patches_are_drawn(small_model: Path, tmp_path: Path) -> None:
-    options = {"patch": "2x2", "build": False}
-    result = quantmcu.compile(small_model, "nucleo-f767", calibration="random", out=tmp_path / "o", **options)
+def with_classes(result: dict[str, Any], mode: str = "dynamic") -> dict[str, Any]:
+    """The result with a patch stage of 2x2 patches of an outlier and a narrow class, as VDPC describes it."""
+    data = copy.deepcopy(result)
+    tensor = data["steps"][0]["output"]
+    side = [{"part": [0, 4], "receptive_field": [0, 10]}, {"part": [4, 8], "receptive_field": [7, 16]}]
+    stage = {"after": None, "split_at": "a", "grid": [2, 2], "halo_mode": "recompute", "shape": [1, 8, 8, 8]}
+    stage |= {"input": "image", "input_shape": [1, 16, 16, 3], "rows": side, "columns": side}
+    shares = {(0, 0): 0.25, (0, 1): 0.0, (1, 0): 1.0, (1, 1): 0.5}
+    branches = [
+        {"stage": "a", "row": row, "column": column, "class": kind, "share": share, "bits": {tensor: bits}}
+        for (row, column), outlier in shares.items()
+        for kind, share, bits in (("outlier", outlier, 8), ("narrow", 1 - outlier, 4))
+    ]
+    plan = data["plan"] | {"stages": [stage], "branches": branches, "average_cycles": 900, "cycles": 1000}
+    comparison = [{"patches": "vdpc", "share": 0.4375, "samples": 8, "agreement": 0.75, "sqnr_db": 12.5}]
+    plan["vdpc"] = {"mode": mode, "tensor": "image", "low": 10, "high": 240, "fraction": 0.1, "mean": 0.5}
+    plan["vdpc"] |= {"deviation": 0.2, "cells": 4, "outlier_cells": 1.75, "comparison": comparison}
+    data["plan"] = plan
+    data["bitops"] |= {"total": 500, "average": 400}
+    return data
+
+
+def test_patches_are_drawn(small_model: Path, photos: Path, tmp_path: Path) -> None:
+    options = {"calibration": photos, "preprocess": "unit", "patch": "2x2", "halo": "recompute"}
+    first = load_onnx(onnx.load(small_model)).ops[0].name
+    result = quantmcu.compile(small_model, "nucleo-f767", out=tmp_path / "o", split_at=first, build=False, **options)
     (stage,) = charts.stages(result.data)
-    assert (stage.rows, stage.columns) == (2, 2)
-    assert len(stage.cells) == 4
-    assert sum(width * height for _, _, width, height in stage.cells) == pytest.approx(stage.width * stage.height)
-    text = "".join(parsed((result.folder / "report.html").read_text()).itertext())
-    assert "2x2 patches of the" in text
+    assert (stage.rows, stage.columns, stage.width, stage.height) == (2, 2, 16, 16)
+    assert stage.from_input
+    parts = [patch.part for patch in stage.patches]
+    assert sum(part.width * part.height for part in parts) == pytest.approx(16 * 16)
+    # a 3x3 convolution of stride 2, padded by 1: of its rows 0 .. 3 and 4 .. 7
+    first, last = stage.patches[0].field, stage.patches[3].field
+    assert (first.x, first.y, first.width, first.height) == (0, 0, 8, 8)
+    assert (last.x, last.y, last.width, last.height) == (7, 7, 9, 9)
+    assert stage.patches[1].label == "patch in row 1, column 2: depends on rows 0 to 7, columns 7 to 15"
+    page = (result.folder / "report.html").read_text()
+    assert page.count("<image ") == 1
+    assert "2x2 patches of the" in "".join(parsed(page).itertext())
+    (result.folder / "calibration.jpg").unlink()
+    quantmcu.report.write_report(result)
+    assert "<image " not in (result.folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+def test_classes_of_patches_are_marked(mode: str, complete: Result) -> None:
+    data = with_classes(complete.data, mode)
+    (stage,) = charts.stages(data)
+    assert [patch.outlier for patch in stage.patches] == [0.25, 0.0, 1.0, 0.5]
+    assert stage.patches[0].label.endswith("; of the outlier class in 25 % of the calibration samples")
+    page = render_report(data)
+    text = "".join(parsed(page).itertext())
+    assert "1.8 of 4 patches in a calibration sample" in text
+    assert "of the outlier class" in text
+    assert page.count('fill="var(--outlier)"') == 4
+
+
+def test_bits_of_every_branch(complete: Result) -> None:
+    assert charts.bit_rows(complete.data) == []
+    rows = {row.label: row for row in charts.bit_rows(with_classes(complete.data))}
+    assert list(rows) == ["feature maps", "maps of outlier patches", "maps of narrow patches", "weights"]
+    assert rows["maps of outlier patches"].counts == {8: 1}
+    (narrow,) = rows["maps of narrow patches"].bars
+    assert (narrow.bits, narrow.y) == (4, 16)
+    assert len(rows["feature maps"].bars) == len(complete.data["steps"]) - 1
+
+
+def test_work_against_8_bits(complete: Result) -> None:
+    assert charts.operations(complete.data) == []
+    bitops, cycles = charts.operations(with_classes(complete.data))
+    this, worst, *others = bitops.bars
+    assert (this.value, worst.value, worst.relative) == (400, 500, 1.25)
+    assert [bar.label for bar in others] == ["8 bits, same patches, halos computed again", "8 bits, layer by layer"]
+    assert not any(bar.is_this for bar in others)
+    assert (cycles.bars[0].value, cycles.bars[0].relative) == (900, 1)
+    assert max(bar.length for bar in cycles.bars) == 100
+
+
+def test_cycles_that_were_not_measured_are_said_to_be_predicted(complete: Result) -> None:
+    data = copy.deepcopy(complete.data)
+    assert [layer.cycles for layer in charts.layers(data)] == [row["cycles"] for row in data["latency"]["by_layer"]]
+    data["latency"]["by_layer"] = []
+    assert [layer.cycles for layer in charts.layers(data)] == [step["predicted_cycles"] for step in data["steps"]]
+    assert "Cycles are predicted by the kernels' cost models" in "".join(parsed(render_report(data)).itertext())
 
 
 def test_no_patches_no_section(complete: Result) -> None:
