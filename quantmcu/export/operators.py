@@ -87,18 +87,24 @@ def _binary(operator: str) -> Callable[[Op, Writer, str, bool], None]:
     return write
 
 
-_UNARY: dict[str, tuple[str, tuple[str, ...]]] = {
-    "leaky_relu": ("LeakyRelu", ("alpha",)),
-    "hard_sigmoid": ("HardSigmoid", ("alpha", "beta")),
-    "elu": ("Elu", ("alpha",)),
-    "hard_swish": ("HardSwish", ()),
-    "sigmoid": ("Sigmoid", ()),
-    "tanh": ("Tanh", ()),
-    "exp": ("Exp", ()),
-    "abs": ("Abs", ()),
-    "neg": ("Neg", ()),
-    "sqrt": ("Sqrt", ()),
-    "softplus": ("Softplus", ()),
+# The ONNX operator of each function, and its attributes by the fields of `Unary` that hold them.
+_UNARY: dict[str, tuple[str, dict[str, str]]] = {
+    "leaky_relu": ("LeakyRelu", {"alpha": "alpha"}),
+    "hard_sigmoid": ("HardSigmoid", {"alpha": "alpha", "beta": "beta"}),
+    "elu": ("Elu", {"alpha": "alpha"}),
+    "selu": ("Selu", {"alpha": "alpha", "gamma": "beta"}),
+    "celu": ("Celu", {"alpha": "alpha"}),
+    "thresholded_relu": ("ThresholdedRelu", {"alpha": "alpha"}),
+    "hard_swish": ("HardSwish", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "tanh": ("Tanh", {}),
+    "exp": ("Exp", {}),
+    "abs": ("Abs", {}),
+    "neg": ("Neg", {}),
+    "sqrt": ("Sqrt", {}),
+    "softplus": ("Softplus", {}),
+    "softsign": ("Softsign", {}),
+    "erf": ("Erf", {}),
 }
 
 
@@ -119,9 +125,17 @@ def _unary(op: ops.Unary, writer: Writer, output: str, _: bool) -> None:
         shifted = writer.node("Add", [erf, one], writer.fresh(f"{output}_shifted"), f"{op.name}_shifted")
         halved = writer.node("Mul", [source, half], writer.fresh(f"{output}_halved"), f"{op.name}_halved")
         writer.node("Mul", [halved, shifted], output, op.name)
+    elif op.function == "mish":  # x tanh(softplus(x)): Mish itself needs opset 18
+        soft = writer.node("Softplus", [source], writer.fresh(f"{output}_soft"), f"{op.name}_soft")
+        gate = writer.node("Tanh", [soft], writer.fresh(f"{output}_gate"), f"{op.name}_gate")
+        writer.node("Mul", [source, gate], output, op.name)
+    elif op.function == "power":
+        exponent = writer.constant(np.float32(op.alpha), f"{op.name}_exponent")
+        writer.node("Pow", [source, exponent], output, op.name)
     else:
-        operator, names = _UNARY[op.function]
-        writer.node(operator, [source], output, op.name, **{name: getattr(op, name) for name in names})
+        operator, attributes = _UNARY[op.function]
+        values = {name: getattr(op, field) for name, field in attributes.items()}
+        writer.node(operator, [source], output, op.name, **values)
 
 
 def _prelu(op: ops.PRelu, writer: Writer, output: str, _: bool) -> None:

@@ -45,9 +45,6 @@ _RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLi
 
 
 _REMEDIES = {
-    "ConvTranspose": "use Resize followed by Conv",
-    "DepthToSpace": "use Resize, or Reshape and Transpose",
-    "Erf": "export with opset 20 or newer, in which Gelu is one operator",
     "GRU": "use convolutions over time",
     "InstanceNormalization": "train with BatchNormalization, which is folded into the weights",
     "LayerNormalization": "train with BatchNormalization, which is folded into the weights",

@@ -7,36 +7,57 @@ import onnx
 from quantmcu.frontend.builder import channels_last
 
 _CHANNELS_FIRST = frozenset(
-    ("Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "BatchNormalization", "Resize", "Upsample")
+    (
+        "AveragePool",
+        "BatchNormalization",
+        "Conv",
+        "ConvTranspose",
+        "DepthToSpace",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "MaxPool",
+        "Resize",
+        "SpaceToDepth",
+        "Upsample",
+    )
 )
 _ANY_ORDER = frozenset(
     (
         "Abs",
         "Add",
         "Cast",
+        "Celu",
         "Clip",
         "Concat",
         "Div",
         "Dropout",
         "Elu",
+        "Erf",
         "Exp",
         "Gelu",
         "HardSigmoid",
         "HardSwish",
         "Identity",
         "LeakyRelu",
+        "Max",
+        "Min",
+        "Mish",
         "Mul",
         "Neg",
         "PRelu",
         "Pad",
+        "Pow",
         "Relu",
+        "Selu",
         "Sigmoid",
         "Slice",
         "Softplus",
+        "Softsign",
         "Split",
         "Sqrt",
         "Sub",
         "Tanh",
+        "ThresholdedRelu",
     )
 )
 

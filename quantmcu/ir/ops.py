@@ -107,7 +107,7 @@ class Mul(Op):
 
 UnaryFunction = Literal[
     "clamp", "leaky_relu", "hard_swish", "hard_sigmoid", "sigmoid", "tanh", "exp", "abs", "neg", "sqrt", "elu",
-    "softplus", "gelu", "silu",
+    "softplus", "gelu", "silu", "erf", "selu", "celu", "softsign", "mish", "thresholded_relu", "power",
 ]  # fmt: skip
 
 
@@ -115,7 +115,8 @@ UnaryFunction = Literal[
 class Unary(Op):
     """A function of one value applied to each element; becomes a table of codes.
 
-    alpha, beta: leaky_relu slope alpha; hard_sigmoid max(0, min(1, alpha x + beta)); clamp to [alpha, beta]; elu alpha.
+    alpha, beta: leaky_relu slope alpha; hard_sigmoid max(0, min(1, alpha x + beta)); clamp to [alpha, beta]; elu alpha;
+    celu alpha; selu alpha, times beta; thresholded_relu 0 up to alpha; power x ** alpha.
     """
 
     function: UnaryFunction

@@ -15,7 +15,10 @@ from quantmcu.passes.affine import input_channels
 Values = NDArray[np.float64]
 """One value per channel: the value that every element of the channel has, NaN where that is not known."""
 
-_FIXED_POINTS = ("leaky_relu", "hard_swish", "abs", "neg", "tanh", "elu", "gelu", "silu", "sqrt")
+_FIXED_POINTS = (
+    "leaky_relu", "hard_swish", "abs", "neg", "tanh", "elu", "gelu", "silu", "sqrt", "erf", "selu", "celu", "softsign",
+    "mish", "power",
+)  # fmt: skip
 """Functions that map 0 to 0."""
 
 

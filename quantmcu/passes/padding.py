@@ -47,6 +47,8 @@ def never_negative(graph: Graph, tensor: str) -> bool:
     match op:
         case ops.Unary(function="clamp"):
             return op.alpha >= 0
+        case ops.Unary(function="power"):
+            return op.alpha % 2 == 0
         case ops.Unary():
             return op.function in ("sigmoid", "hard_sigmoid", "exp", "abs", "sqrt", "softplus")
         case ops.Conv2D() | ops.Dense() | ops.Add() | ops.Sub() | ops.Mul():

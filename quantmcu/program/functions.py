@@ -42,8 +42,26 @@ def evaluate(op: Unary, x: Reals) -> Reals:
         case "softplus":
             return np.logaddexp(0, x)
         case "gelu":
-            error_function: Reals = np.array([math.erf(value) for value in x / math.sqrt(2)], np.float64)
-            return 0.5 * x * (1 + error_function)
+            return 0.5 * x * (1 + _erf(x / math.sqrt(2)))
+        case "erf":
+            return _erf(x)
+        case "selu":
+            return op.beta * np.where(x >= 0, x, op.alpha * np.expm1(np.minimum(x, 0)))
+        case "celu":
+            return np.where(x >= 0, x, op.alpha * np.expm1(np.minimum(x, 0) / op.alpha))
+        case "softsign":
+            quotient: Reals = x / (1 + np.abs(x))
+            return quotient
+        case "mish":
+            return x * np.tanh(np.logaddexp(0, x))
+        case "thresholded_relu":
+            return np.where(x > op.alpha, x, 0)
+        case "power":
+            return np.power(x, op.alpha)
+
+
+def _erf(x: Reals) -> Reals:
+    return np.array([math.erf(value) for value in x.ravel()], np.float64).reshape(x.shape)
 
 
 def _sigmoid(x: Reals) -> Reals:

@@ -101,7 +101,9 @@ UNARY: list[tuple[str, dict[str, Any], int]] = [
     ("Relu", {}, 11), ("LeakyRelu", {"alpha": 0.3}, 11), ("LeakyRelu", {}, 11), ("HardSigmoid", {}, 11),
     ("HardSigmoid", {"alpha": 0.3, "beta": 0.4}, 11), ("HardSwish", {}, 14), ("Sigmoid", {}, 11), ("Tanh", {}, 11),
     ("Elu", {}, 11), ("Elu", {"alpha": 2.0}, 11), ("Softplus", {}, 11), ("Exp", {}, 11), ("Abs", {}, 11),
-    ("Neg", {}, 11), ("Gelu", {}, 20), ("Identity", {}, 11), ("Dropout", {}, 11),
+    ("Neg", {}, 11), ("Gelu", {}, 20), ("Identity", {}, 11), ("Dropout", {}, 11), ("Erf", {}, 11), ("Mish", {}, 18),
+    ("Softsign", {}, 11), ("Selu", {}, 11), ("Selu", {"alpha": 1.5, "gamma": 0.8}, 11), ("Celu", {"alpha": 1.4}, 12),
+    ("ThresholdedRelu", {"alpha": 0.4}, 11),
 ]  # fmt: skip
 
 
@@ -125,6 +127,53 @@ def test_clip(low: float | None, high: float | None) -> None:
     inputs = ["x", "lo" if low is not None else "", "hi" if high is not None else ""]
     model = make_model([node("Clip", inputs, "y")], {"x": [1, 4]}, ["y"], {k: np.asarray(v) for k, v in bounds.items()})
     check_import(model)
+
+
+@pytest.mark.parametrize("exponent", [1.0, 2.0, 3.0])
+def test_power(exponent: float) -> None:
+    """By a constant."""
+    check_import(make_model([node("Pow", ["x", "e"], "y")], {"x": [1, 5]}, ["y"], {"e": np.float32(exponent)}))
+
+
+@pytest.mark.parametrize("operator", ["Min", "Max"])
+def test_bounds(operator: str) -> None:
+    """The network's values among constants."""
+    constants = {"a": np.float32(0.3), "b": np.array([0.6], np.float32)}
+    check_import(make_model([node(operator, ["a", "x", "b"], "y")], {"x": [1, 2, 3, 3]}, ["y"], constants))
+
+
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+def test_depth_to_space_behind_a_convolution(mode: str) -> None:
+    """Blocks of channels become pixels, as ONNX numbers them."""
+    nodes = [node("Conv", ["x", "w"], "c"), node("DepthToSpace", ["c"], "y", blocksize=2, mode=mode)]
+    check_import(make_model(nodes, {"x": [1, 2, 3, 4]}, ["y"], {"w": normal(12, 2, 1, 1)}))
+
+
+def test_space_to_depth() -> None:
+    """Blocks of pixels become channels."""
+    nodes = [node("SpaceToDepth", ["x"], "s", blocksize=2), node("Conv", ["s", "w"], "y")]
+    check_import(make_model(nodes, {"x": [1, 3, 4, 6]}, ["y"], {"w": normal(5, 12, 1, 1)}))
+
+
+@given(st.data(), st.sampled_from((1, 2)))
+@SMALL
+def test_conv_transpose(data: st.DataObject, rank: int) -> None:
+    """Kernel, stride, asymmetric padding, output padding, groups, the rules of SAME."""
+    kernel = [data.draw(st.integers(1, 5)) for _ in range(rank)]
+    strides = [data.draw(st.integers(1, 3)) for _ in range(rank)]
+    groups, width = data.draw(st.sampled_from(((1, 3), (2, 2), (3, 1))))
+    attributes: dict[str, Any] = {"kernel_shape": kernel, "strides": strides, "group": groups}
+    if data.draw(st.booleans()):
+        attributes["pads"] = [data.draw(st.integers(0, (k - 1) // 2)) for k in kernel * 2]
+        attributes["output_padding"] = [data.draw(st.integers(0, s - 1)) for s in strides]
+    elif all(k >= s for k, s in zip(kernel, strides, strict=True)):
+        attributes["auto_pad"] = data.draw(st.sampled_from(("SAME_UPPER", "SAME_LOWER")))
+    constants = {"w": normal(groups * width, 2, *kernel), "b": normal(groups * 2)}
+    sizes = [data.draw(st.integers(2, 6)) for _ in range(rank)]
+    nodes = [node("ConvTranspose", ["x", "w", "b"], "y", **attributes)]
+    model = make_model(nodes, {"x": [1, groups * width, *sizes]}, ["y"], constants)
+    graph = check_import(model)
+    assert sum(isinstance(op, ops.Conv2D) for op in graph.ops) == 1
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.5])

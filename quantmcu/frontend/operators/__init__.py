@@ -10,6 +10,11 @@ from quantmcu.frontend.operators import (
     reduction,
     resize,
     shapes,
+    space,
+    transposed_convolution,
 )
 
-__all__ = ["combine", "convolution", "dense", "elementwise", "movement", "pooling", "reduction", "resize", "shapes"]
+__all__ = [
+    "combine", "convolution", "dense", "elementwise", "movement", "pooling", "reduction", "resize", "shapes", "space",
+    "transposed_convolution",
+]  # fmt: skip

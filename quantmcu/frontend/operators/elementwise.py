@@ -56,6 +56,66 @@ def elu(node: Node, builder: Builder) -> None:
     _unary(node, builder, "elu", node.attribute("alpha", 1.0))
 
 
+@operator("Selu", attributes=("alpha", "gamma"))
+def selu(node: Node, builder: Builder) -> None:
+    """gamma x, or gamma alpha (exp(x) - 1) below 0."""
+    alpha = node.attribute("alpha", 1.67326319217681884765625)
+    _unary(node, builder, "selu", alpha, node.attribute("gamma", 1.05070102214813232421875))
+
+
+@operator("Celu", attributes=("alpha",), oldest=12)
+def celu(node: Node, builder: Builder) -> None:
+    """x, or alpha (exp(x / alpha) - 1) below 0."""
+    alpha = node.attribute("alpha", 1.0)
+    if not alpha > 0:
+        raise UnsupportedError("alpha has to be positive", "export the model again", f"alpha = {alpha}")
+    _unary(node, builder, "celu", alpha)
+
+
+@operator("ThresholdedRelu", attributes=("alpha",))
+def thresholded_relu(node: Node, builder: Builder) -> None:
+    """x where it is above alpha, else 0."""
+    _unary(node, builder, "thresholded_relu", node.attribute("alpha", 1.0))
+
+
+@operator("Pow", limits="exponent a constant whole number from 1 on, or 0.5")
+def power(node: Node, builder: Builder) -> None:
+    """x to a constant power."""
+    exponent = node.floats(1, "exponent")
+    value = float(exponent.reshape(-1)[0]) if exponent.size == 1 else -1.0
+    if value == 0.5:
+        _unary(node, builder, "sqrt")
+    elif value >= 1 and value == int(value):
+        _unary(node, builder, "power", value)
+    else:
+        raise UnsupportedError(
+            f"the exponent is {exponent.reshape(-1)[:4].tolist()}", "use one whole number from 1 on, or 0.5", "input 1"
+        )
+
+
+@operator("Min", "Max", limits="one activation and constants of one value")
+def bound(node: Node, builder: Builder) -> None:
+    """A bound on one side, as Clip."""
+    activations = [value for value in node.values if isinstance(value, View)]
+    if len(activations) != 1:
+        raise UnsupportedError(
+            f"{len(activations)} operands are computed by the network", "only one may be, the others constant bounds"
+        )
+    bounds = []
+    for index, value in enumerate(node.values):
+        if not isinstance(value, View):
+            constant = node.floats(index, "bound")
+            if constant.size != 1:
+                raise UnsupportedError(
+                    f"the bound has the shape {list(constant.shape)}", "use one value", f"input {index}"
+                )
+            bounds.append(float(constant.reshape(())))
+    low, high = (max(bounds), math.inf) if node.operator == "Max" else (-math.inf, min(bounds))
+    x = activations[0]
+    tensor = builder.emit(ops.Unary, node, [x.tensor], function="clamp", alpha=low, beta=high)
+    builder.set(node, View(tensor, x.permutation))
+
+
 @operator("Gelu", attributes=("approximate",), limits="approximate = none", oldest=20)
 def gelu(node: Node, builder: Builder) -> None:
     """x (1 + erf(x / sqrt 2)) / 2."""
@@ -72,11 +132,16 @@ _FUNCTIONS = {
     "Neg": "neg",
     "Sqrt": "sqrt",
     "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Erf": "erf",
+    "Mish": "mish",
 }
+_LATER = {"HardSwish": 14, "Mish": 18}
 
 
-@operator(*(name for name in _FUNCTIONS if name != "HardSwish"))
-@operator("HardSwish", oldest=14)
+@operator(*(name for name in _FUNCTIONS if name not in _LATER))
+@operator("HardSwish", oldest=_LATER["HardSwish"])
+@operator("Mish", oldest=_LATER["Mish"])
 def function(node: Node, builder: Builder) -> None:
     """A function without attributes."""
     _unary(node, builder, _FUNCTIONS[node.operator])
