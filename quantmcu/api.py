@@ -92,7 +92,8 @@ def compile(
         patch: "auto" runs layers patch by patch where the RAM asks for it, "off" never; a grid such as
             "3x3" forces one patch stage.
         split_at: node after which the only patch stage ends.
-        halo: "cache", "cache-narrow" or "recompute": what becomes of rows that several patches need; None: chosen.
+        halo: "cache", "cache-rows", "cache-narrow" or "recompute": what becomes of what several patches need; None:
+            chosen.
         objective: "speed": the fastest plan that fits; "ram": the one with the least RAM.
         input_on_demand: the firmware asks for parts of the input (`quantmcu_set_reader`) in place of a buffer for it.
         harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.

@@ -17,7 +17,7 @@ from quantmcu.memory.buffers import tenants_at
 from quantmcu.memory.planner import ArenaRegion, DoesNotFitError, MemoryPlan, plan_memory
 from quantmcu.patch.receptive_field import NotDivisibleError
 from quantmcu.patch.request import PatchRequest, find_step
-from quantmcu.patch.search import HALO_MODES, Candidate, Search, carried_values, frontier, grids
+from quantmcu.patch.search import HALO_MODES, Candidate, Search, frontier, grids, stage_plan
 from quantmcu.patch.stage import StagePlan
 from quantmcu.program import steps
 from quantmcu.program.program import Program
@@ -167,9 +167,9 @@ def _forced(search: Search, request: PatchRequest) -> list[Candidate]:
     problems: list[str] = []
     for end in ends:
         for grid in _grids_to_try(program, end, request):
-            for mode in search.carrying:
+            for mode in search.halo_modes:
                 try:
-                    found.append(search.evaluate((StagePlan(end.name, grid, carried_values(program, mode)),), (mode,)))
+                    found.append(search.evaluate((stage_plan(program, end.name, grid, mode),), (mode,)))
                 except NotDivisibleError as problem:
                     problems.append(str(problem))
     if request.input_on_demand:

@@ -15,7 +15,7 @@ void qmcu_copy_rectangle(const qmcu_rectangle *part, const uint8_t *source, uint
 
 void qmcu_take_rows(const qmcu_carry *carry, const uint8_t *store, uint8_t *map)
 {
-    memcpy(map, store, carry->carried);
+    memmove(map, store + carry->taken_from, carry->carried);
 }
 
 void qmcu_keep_rows(const qmcu_carry *carry, const uint8_t *map, uint8_t *store)

@@ -36,7 +36,7 @@ def patch_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--split-at", metavar="NODE", help="The only patch stage ends after this node."),
         click.option(
-            "--halo", type=click.Choice(HALO_MODES), help="Rows that several patches need: kept or computed again."
+            "--halo", type=click.Choice(HALO_MODES), help="What several patches need: kept or computed again."
         ),
         click.option(
             "--objective",

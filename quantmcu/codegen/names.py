@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from quantmcu.codegen.identifiers import c_identifiers
 from quantmcu.codegen.select import AnySelection, Selection, StageSelection, flat
+from quantmcu.codegen.stage_memory import column_store, fresh_array, row_store
 from quantmcu.codegen.templates import c_comment
 from quantmcu.memory.planner import MemoryPlan, Placement
 from quantmcu.program.program import Program, Value
@@ -51,10 +52,14 @@ class Names:
         stages = [item for item in selections if isinstance(item, StageSelection)]
         for number, item in enumerate(stages, 1):
             for name, identifier in short.items():
-                if item.local(name) in self.places:
-                    macros[item.local(name)] = f"PATCH{number}_{identifier.upper()}"
-                if item.carried(name) in self.places:
-                    macros[item.carried(name)] = f"CARRIED{number}_{identifier.upper()}"
+                local, ending = item.local(name), f"{number}_{identifier.upper()}"
+                arrays = {
+                    local: "PATCH",
+                    row_store(local): "CARRIED",
+                    column_store(local): "COLUMNS",
+                    fresh_array(local): "FRESH",
+                }
+                macros |= {array: kind + ending for array, kind in arrays.items() if array in self.places}
         return macros
 
     def pointer(self, name: str) -> str:

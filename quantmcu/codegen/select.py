@@ -6,9 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
+from quantmcu.codegen.carried import Exchange, exchanges, moved_bytes
 from quantmcu.codegen.kernel import Core, Kernel, StepContext, geometry_key
 from quantmcu.codegen.optimize import GENERATED_CODE_LIMIT
 from quantmcu.codegen.registry import Facts, KernelFacts, choose_kernel
+from quantmcu.codegen.stage_memory import StageMemory
 from quantmcu.memory.timeline import Slot, Timeline
 from quantmcu.program import steps
 from quantmcu.program.macs import step_macs
@@ -105,6 +109,7 @@ class StageSelection:
 
     stage: PatchStage
     selections: tuple[Selection, ...]
+    exchanges: Mapping[str, Exchange]
 
     def by_class(self, cost: Callable[[Selection, StepContext], float]) -> list[tuple[float, ...]]:
         """By cell, the cost of each branch that it may run: one, or that of the outlier class and the other one."""
@@ -135,10 +140,8 @@ class StageSelection:
     @property
     def copy_cycles(self) -> float:
         """Predicted cycles of moving parts of maps and carried rows."""
-        moved = 0
+        moved = moved_bytes(self.stage, self.exchanges)
         for cell in self.stage.cells:
-            for name, rows in (*cell.carried.items(), *cell.kept.items()):
-                moved += rows * _bytes_of_row(cell.values[name])
             moved += sum(cell.fresh(name).nbytes for name in self.stage.inputs if name in cell.values)
             moved += sum(
                 len(region.rows) * len(region.columns) * cell.values[name].row_bytes
@@ -150,9 +153,32 @@ class StageSelection:
         """Name of a cell's own array, which is distinct from the whole map's."""
         return f"{self.stage.name}/{name}"
 
-    def carried(self, name: str) -> str:
-        """Name of the array that holds the rows of `name` between cells."""
-        return f"{self.stage.name}/{name}/carried"
+    @cached_property
+    def memory(self) -> StageMemory:
+        """Its slots and arrays; carried rows stay in the cells' arrays where that takes less memory."""
+        plain = self._memory(frozenset())
+        stay = plain.rows_that_stay()
+        with_rows = self._memory(stay) if stay else plain
+        return with_rows if with_rows.peak() < plain.peak() else plain
+
+    def _memory(self, stay: frozenset[str]) -> StageMemory:
+        stage, memory = self.stage, StageMemory()
+        for cell in stage.branches:
+            for name, value in cell.values.items():
+                memory.nbytes[self.local(name)] = max(memory.nbytes.get(self.local(name), 0), value.nbytes)
+        if isinstance(stage.classes, OutlierTest):
+            memory.keep(self.local(self.selections[0].step.output), 1)
+        for name in stage.inputs:
+            slot = Slot(f"{stage.name}/load {name}", (name,), (self.local(name),))
+            memory.add(slot, self.exchanges.get(name), stay)
+        for selection in self.selections:
+            step = selection.step
+            reads = tuple(self.local(name) if self.local(name) in memory.nbytes else name for name in step.inputs)
+            results = tuple(name for name in stage.outputs if name == step.output)
+            writes, in_place = (self.local(step.output), *results), tuple(reads[index] for index in selection.in_place)
+            slot = Slot(step.name, reads, writes, in_place, selection.scratch_bytes)
+            memory.add(slot, self.exchanges.get(step.output), stay)
+        return memory
 
 
 AnySelection = Selection | StageSelection
@@ -259,7 +285,7 @@ def _select_stage(program: Program, stage: PatchStage, core: Core, facts: Facts)
         contexts = tuple(_cell_context(program, cell, name, core) for cell in stage.branches)
         first = next(context for context in contexts if context is not None)
         chosen.append(_selection(replace(first.step, name=name), contexts, facts))
-    return StageSelection(stage, tuple(chosen)).in_worst_case()
+    return StageSelection(stage, tuple(chosen), exchanges(stage, program)).in_worst_case()
 
 
 def _selection(step: Step, contexts: Sequence[StepContext | None], facts: Facts) -> Selection:
@@ -369,32 +395,12 @@ class _TimelineBuilder:
 
     def _stage(self, item: StageSelection) -> None:
         stage, first = item.stage, len(self.slots)
-        stores = carried_bytes(stage)
-        for name, size in _largest(stage).items():
-            self.nbytes[item.local(name)] = size
-        if isinstance(stage.classes, OutlierTest):
-            is_outlier = item.selections[0].step.output
-            self.nbytes[item.local(is_outlier)] = 1
-            self._span(item.local(is_outlier), first, first + len(stage.inputs) + len(item.selections) - 1)
-        for name in stage.inputs:
-            self.slots.append(Slot(f"{stage.name}/load {name}", (name,), (item.local(name),)))
-        locals_ = {name for cell in stage.branches for name in cell.values}
-        for selection in item.selections:
-            step = selection.step
-            reads = tuple(item.local(name) if name in locals_ else name for name in step.inputs)
-            in_place = () if step.output in stores else tuple(reads[index] for index in selection.in_place)
-            results = tuple(name for name in stage.outputs if name == step.output)
-            writes = (item.local(step.output), *results)
-            self.slots.append(Slot(step.name, reads, writes, in_place, selection.scratch_bytes))
-        last = len(self.slots) - 1
-        for name in (*stage.inputs, *stage.outputs):
+        self.slots += item.memory.slots
+        self.nbytes |= item.memory.nbytes
+        for name in (*stage.inputs, *stage.outputs, *sorted(item.memory.lasting)):
             if name in self.nbytes:
-                self._span(name, first, last)
+                self._span(name, first, len(self.slots) - 1)
         self._overlay(stage)
-        for name, size in stores.items():
-            self.nbytes[item.carried(name)] = size
-            self._span(item.carried(name), first, last)
-
 
     def _overlay(self, stage: PatchStage) -> None:
         """Lets the output take over the memory of an input if nothing needs what is overwritten."""
@@ -409,39 +415,18 @@ class _TimelineBuilder:
 
 
 def writes_behind_reads(stage: PatchStage, source: Value, output: Value) -> bool:
-    """Whether every cell loads its part of `source` from behind the bytes that earlier cells wrote to `output`."""
+    """Whether no cell loads a byte of `source` that earlier cells wrote to `output`, if both lie at the same place."""
     if len(source.shape) != 4:
         return False
-    written = 0
+    written = np.zeros(max(source.nbytes, output.nbytes), np.bool_)
+    loads, stores = (written[: v.nbytes].reshape(v.shape[1], v.shape[2], v.row_bytes) for v in (source, output))
     for cell in stage.cells:
         if source.name in cell.values:
-            region = cell.regions[source.name]
-            first = region.rows.start + cell.carried.get(source.name, 0)
-            if first < region.rows.stop and first * _bytes_of_row(source) < written:
+            region, (rows, columns) = cell.regions[source.name], cell.carried.get(source.name, (0, 0))
+            if loads[
+                region.rows.start + rows : region.rows.stop, region.columns.start + columns : region.columns.stop
+            ].any():
                 return False
-        written = max(written, cell.results[output.name].rows.stop * _bytes_of_row(output))
+        wanted = cell.results[output.name]
+        stores[wanted.rows.start : wanted.rows.stop, wanted.columns.start : wanted.columns.stop] = True
     return True
-
-
-def _largest(stage: PatchStage) -> dict[str, int]:
-    """Bytes of each local value in the cell where it is largest."""
-    sizes: dict[str, int] = {}
-    for cell in stage.branches:
-        for name, value in cell.values.items():
-            sizes[name] = max(sizes.get(name, 0), value.nbytes)
-    return sizes
-
-
-def carried_bytes(stage: PatchStage) -> dict[str, int]:
-    """Bytes that each local value keeps between cells, where it keeps any."""
-    sizes: dict[str, int] = {}
-    for cell in stage.cells:
-        for name, rows in cell.kept.items():
-            sizes[name] = max(sizes.get(name, 0), rows * _bytes_of_row(cell.values[name]))
-    return sizes
-
-
-def _bytes_of_row(value: Value) -> int:
-    """Bytes of one row of pixels."""
-    return value.shape[2] * value.row_bytes
-

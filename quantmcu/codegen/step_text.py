@@ -12,30 +12,21 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from quantmcu.codegen.carried import Moves
+from quantmcu.codegen.carry_text import (
+    CarryText,
+    ListText,
+    TableText,
+    carry_text,
+    cell_moves,
+    load_table,
+    load_target,
+    result_table,
+)
 from quantmcu.codegen.kernel import Argument, Call, Constant, FieldValue, Input, LoweredStep, Output, Reference, Scratch
 from quantmcu.codegen.names import Names, load_name, shape_text
 from quantmcu.codegen.select import Selection, StageSelection
 from quantmcu.codegen.templates import c_comment
-from quantmcu.program.program import Value
-from quantmcu.program.stages import Cell
-
-
-@dataclass(frozen=True)
-class TableText:
-    """A constant table inside a function; a layer's parameters with a single row are no array."""
-
-    ctype: str
-    name: str
-    rows: tuple[tuple[tuple[str, str], ...], ...]
-
-
-@dataclass(frozen=True)
-class ListText:
-    """A constant list of numbers inside a function."""
-
-    ctype: str
-    name: str
-    values: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -82,10 +73,10 @@ class StepCode:
 
 @dataclass(frozen=True, eq=False)
 class _Variant:
-    """One way in which a step runs: what to call, and the rows that it carries over and keeps (in bytes)."""
+    """One way in which a step runs: what to call, and what it exchanges with other cells."""
 
     calls: tuple[Call, ...]
-    carry: tuple[int, int, int] = (0, 0, 0)
+    moves: Moves
 
     @property
     def skeleton(self) -> tuple[object, ...]:
@@ -95,7 +86,7 @@ class _Variant:
     @property
     def key(self) -> tuple[object, ...]:
         """Equal for equal variants."""
-        return tuple((c.function, c.structure, tuple(c.fields.items()), c.arguments) for c in self.calls), self.carry
+        return tuple((c.function, c.structure, tuple(c.fields.items()), c.arguments) for c in self.calls), self.moves
 
 
 def _kind(argument: Argument) -> object:
@@ -123,23 +114,30 @@ class _StepWriter:
         self.variant = "0"  # C expression of the index of the variant
         self.lists: list[ListText] = []
         self.tables: list[TableText] = []
+        self.carry: CarryText | None = None
 
     def code(self) -> StepCode:
         """Text and constants."""
         chosen = self.selection
         lowered = [None if c is None else chosen.kernel_of(c).lower(c) for c in chosen.contexts]
-        variants = [self._variant(index, low) for index, low in enumerate(lowered)]
+        nothing = [Moves()] * len(lowered)
+        exchanged = cell_moves(self.stage, chosen.step.output) or nothing if self.stage else nothing
+        variants = [self._variant(low, moves) for low, moves in zip(lowered, exchanged, strict=True)]
         ordered = _ordered(variants)
         self.variant = "variant" if len(ordered) > 1 else "0"
+        if self.stage is not None:
+            moves = [variant.moves for variant in ordered]
+            self.carry = carry_text(self.stage, self.names, self.selection.step.output, moves, self.variant)
         blocks = tuple(self._block(ordered, first, end) for first, end in _runs(ordered))
         before: tuple[str, ...] = ()
         after: tuple[str, ...] = ()
-        if self.stage is not None:
+        if self.stage is not None and self.carry is not None:
             if len(ordered) > 1:
                 keys = [variant.key for variant in ordered]
                 self.lists.insert(0, ListText("uint8_t", "variant_of_cell", tuple(keys.index(v.key) for v in variants)))
-            before, after = self._carrying(ordered, self.selection.step.output)
-            after += self._results()
+            self.lists += self.carry.lists
+            self.tables += self.carry.tables
+            before, after = self.carry.before, (*self.carry.after, *self._results())
         text = StepText(
             self.prefix,
             self.selection.step.name,
@@ -165,11 +163,8 @@ class _StepWriter:
 
     # Variants
 
-    def _variant(self, index: int, low: LoweredStep | None) -> _Variant:
-        calls = () if low is None else tuple(self._resolved(call, low) for call in low.calls)
-        if self.stage is None:
-            return _Variant(calls)
-        return _Variant(calls, carry_bytes(self.stage.stage.branches[index], self.selection.step.output))
+    def _variant(self, low: LoweredStep | None, moves: Moves) -> _Variant:
+        return _Variant(() if low is None else tuple(self._resolved(call, low) for call in low.calls), moves)
 
     def _branch(self) -> str:
         """Index of the branch: that of the cell, or behind all cells of the outlier class where it is of the other."""
@@ -232,9 +227,7 @@ class _StepWriter:
             case Input(index, _):
                 base = self._pointer(self.selection.step.inputs[index])
             case Output():
-                base = self._pointer(self.selection.step.output)
-                if self.stage is not None and self.selection.step.output in carried_names(self.stage):
-                    base += f" + carries[{self.variant}].carried"
+                base = self.carry.target if self.carry else self._pointer(self.selection.step.output)
             case Scratch():
                 base = self.names.scratch(self.selection)
         offset = self._offset([a.offset for a in arguments], first)  # type: ignore[union-attr]
@@ -252,125 +245,30 @@ class _StepWriter:
             return self.names.maps[self.stage.local(name)]
         return self.names.pointer(name)
 
-    # Carried rows and results
-
-    def _carrying(self, variants: Sequence[_Variant], name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        assert self.stage is not None
-        if name not in carried_names(self.stage):
-            return (), ()
-        self.tables.append(carries_table([variant.carry for variant in variants]))
-        return carry_calls(self.names, self.stage, name, self.variant)
-
     def _results(self) -> tuple[str, ...]:
         """Writes the cell's part of a map that the stage leaves."""
         assert self.stage is not None
         stage, name = self.stage.stage, self.selection.step.output
         if name not in stage.outputs:
             return ()
-        whole = self.names.program.values[name]
-        rows = tuple(rectangle_out(cell, name, whole) for cell in stage.cells)
-        self.tables.append(TableText("qmcu_rectangle", "results", rows))
+        self.tables.append(result_table(self.stage, self.names, name))
         target, source = self.names.maps[name], self._pointer(name)
         return (f"qmcu_copy_rectangle(&results[cell], {source}, {target});",)
 
 
 def load_code(item: StageSelection, name: str, names: Names) -> StepText:
     """The function that loads each cell's part of the map `name`."""
-    stage = item.stage
-    program, local = names.program, names.maps[item.local(name)]
-    whole = program.values[name]
-    asked = name in program.on_demand
-    if asked:
-        tables = [TableText("quantmcu_rectangle", "parts", tuple(rectangle_asked(cell, name) for cell in stage.cells))]
+    carry = carry_text(item, names, name, cell_moves(item, name), "cell")
+    if name in names.program.on_demand:
+        target = load_target(item, names, name, carry)
+        call = f"read_input({names.program.inputs.index(name)}, &parts[cell], {target});"
     else:
-        tables = [TableText("qmcu_rectangle", "parts", tuple(rectangle_in(cell, name, whole) for cell in stage.cells))]
-    target = local
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    if name in carried_names(item):
-        tables.append(carries_table([carry_bytes(cell, name) for cell in stage.cells]))
-        before, after = carry_calls(names, item, name, "cell")
-        target = f"{local} + carries[cell].carried"
-    if asked:
-        call = f"read_input({program.inputs.index(name)}, &parts[cell], {target});"
-    else:
-        call = f"qmcu_copy_rectangle(&parts[cell], {names.pointer(name)}, {target});"
+        call = f"qmcu_copy_rectangle(&parts[cell], {names.pointer(name)}, {carry.target});"
     slot = load_name(item, name)
-    title = c_comment(f"{slot}: each cell's part of {shape_text(whole)}")
+    title = c_comment(f"{slot}: each cell's part of {shape_text(names.program.values[name])}")
+    tables = (load_table(item, names, name), *carry.tables)
     block = BlockText(0, 1, (call,))
-    return StepText(names.steps[slot], slot, title, True, (), tuple(tables), (block,), 1, before, after)
-
-
-def carried_names(item: StageSelection) -> frozenset[str]:
-    """Local values that keep rows from cell to cell."""
-    return frozenset(name for cell in item.stage.cells for name in cell.kept)
-
-
-def carry_bytes(cell: Cell, name: str) -> tuple[int, int, int]:
-    """Bytes carried from above, bytes kept for below, and where the latter start in the local value."""
-    value = cell.values.get(name)
-    if value is None:
-        return (0, 0, 0)
-    row = value.shape[2] * value.row_bytes
-    kept = cell.kept.get(name, 0)
-    return cell.carried.get(name, 0) * row, kept * row, (value.shape[1] - kept) * row
-
-
-def carries_table(entries: Sequence[tuple[int, int, int]]) -> TableText:
-    """The table of carried rows."""
-    rows = tuple(
-        (("carried", str(carried)), ("kept", str(kept)), ("kept_from", str(start))) for carried, kept, start in entries
-    )
-    return TableText("qmcu_carry", "carries", rows)
-
-
-def carry_calls(names: Names, item: StageSelection, name: str, index: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The calls before and after the value is made."""
-    local, carried = names.maps[item.local(name)], names.maps[item.carried(name)]
-    which = f"&carries[{index}]"
-    return (f"qmcu_take_rows({which}, {carried}, {local});",), (f"qmcu_keep_rows({which}, {local}, {carried});",)
-
-
-def rectangle_asked(cell: Cell, name: str) -> tuple[tuple[str, str], ...]:
-    """Fields of the rectangle of an input on demand that a cell asks for: what is not carried."""
-    if name not in cell.values:
-        return tuple((field, "0") for field in ("row", "column", "rows", "columns"))
-    region, carried = cell.regions[name], cell.carried.get(name, 0)
-    row = region.rows.start + carried
-    numbers = (row, region.columns.start, region.rows.stop - row, len(region.columns))
-    return tuple((field, str(n)) for field, n in zip(("row", "column", "rows", "columns"), numbers, strict=True))
-
-
-def rectangle_in(cell: Cell, name: str, whole: Value) -> tuple[tuple[str, str], ...]:
-    """Fields of the rectangle that a cell loads: from the whole map to below the carried rows of the local value."""
-    if name not in cell.values:
-        return _rectangle(0, 0, 0, 0, 0, 0)
-    region, local = cell.regions[name], cell.values[name]
-    if local.shape == whole.shape and cell.carried.get(name, 0) == 0:
-        return _rectangle(0, 0, 0, 0, 1, whole.nbytes)
-    row = region.rows.start + cell.carried.get(name, 0)
-    source = row * whole.shape[2] * whole.row_bytes + region.columns.start * whole.row_bytes
-    rows = region.rows.stop - row
-    width = len(region.columns) * whole.row_bytes
-    return _rectangle(source, whole.shape[2] * whole.row_bytes, 0, width, rows, width)
-
-
-def rectangle_out(cell: Cell, name: str, whole: Value) -> tuple[tuple[str, str], ...]:
-    """Fields of the rectangle that a cell writes: from the local value to the whole map."""
-    given, wanted = cell.regions[name], cell.results[name]
-    local_stride = len(given.columns) * whole.row_bytes
-    whole_stride = whole.shape[2] * whole.row_bytes
-    source = (wanted.rows.start - given.rows.start) * local_stride
-    source += (wanted.columns.start - given.columns.start) * whole.row_bytes
-    target = wanted.rows.start * whole_stride + wanted.columns.start * whole.row_bytes
-    return _rectangle(
-        source, local_stride, target, whole_stride, len(wanted.rows), len(wanted.columns) * whole.row_bytes
-    )
-
-
-def _rectangle(*numbers: int) -> tuple[tuple[str, str], ...]:
-    fields = ("source", "source_stride", "target", "target_stride", "rows", "row_bytes")
-    return tuple((name, str(number)) for name, number in zip(fields, numbers, strict=True))
+    return StepText(names.steps[slot], slot, title, True, carry.lists, tables, (block,), 1, carry.before, carry.after)
 
 
 def _ordered(variants: Sequence[_Variant]) -> list[_Variant]:

@@ -1,14 +1,15 @@
 """Receptive fields along one axis, for all cells of a grid at once.
 
 The region of a value in a cell of the grid is a product: its rows depend on the cell's row only, its columns on its
-column only. So a search traces each axis alone, as arrays over the parts that the axis is divided into; the exact
-stage is built afterwards (quantmcu/patch/stage.py), and a test holds both together.
+column only. So each axis is traced alone, as arrays over the parts that it is divided into. The search sums these
+arrays up (quantmcu/patch/sketch.py), the exact stage is built from them (quantmcu/patch/stage.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,29 +25,109 @@ _FAR = 1 << 40
 """An empty interval is _FAR .. -_FAR."""
 
 
-@dataclass(frozen=True, eq=False)
-class AxisTrace:
-    """What the cells need along one axis.
+@dataclass(frozen=True)
+class CarriedSums:
+    """Rows (columns) of a value that parts take from earlier ones.
 
     Attributes:
-        longest: of each local value, the most rows (columns) that a cell holds.
-        common_divisor: of each local value, the greatest common divisor of its lengths in all cells.
-        computed: of each step, the rows (columns) computed in all cells together.
-        most_computed: of each step, the most rows (columns) that one cell computes.
-        carried: of values that carry, the most rows that a cell takes from the one above.
-        fresh, stops: of the maps that are read and written: where each cell begins to compute or load, and where it
-            ends.
-        crops: lengths of the crops (step, input index) where a step reads less than the cell holds.
+        most: that one part takes.
+        total: of all parts.
+        divisor: greatest common divisor of the parts' numbers.
+        extent: from the first row (column) that any part holds to the last.
     """
 
-    longest: Mapping[str, int]
-    common_divisor: Mapping[str, int]
-    computed: Mapping[str, int]
-    most_computed: Mapping[str, int]
-    carried: Mapping[str, int]
+    most: int
+    total: int
+    divisor: int
+    extent: int
+
+
+@dataclass(frozen=True, eq=False)
+class AxisTrace:
+    """What the cells need along one axis; entry i of an array is about part i of the axis.
+
+    Attributes:
+        starts, stops: of each local value, the rows (columns) that a cell holds; none where stop <= start.
+        fresh: of each local value, where a cell begins to compute or load; what lies before is carried.
+        reads: of each step and input index, where it begins to read and where it stops.
+        sources: of each step, its inputs.
+    """
+
+    starts: Mapping[str, Indices]
     fresh: Mapping[str, Indices]
     stops: Mapping[str, Indices]
-    crops: Mapping[tuple[str, int], int]
+    reads: Mapping[tuple[str, int], tuple[Indices, Indices]]
+    sources: Mapping[str, Sequence[str]]
+
+    def held(self, name: str, part: int) -> Interval:
+        """What part `part` holds of a value."""
+        return _interval(self.starts[name][part], self.stops[name][part])
+
+    def made(self, name: str, part: int) -> Interval:
+        """What part `part` computes or loads of a value."""
+        return _interval(self.fresh[name][part], self.stops[name][part])
+
+    @cached_property
+    def longest(self) -> Mapping[str, int]:
+        """Of each local value, the most rows (columns) that a cell holds."""
+        return {name: int(np.maximum(self.stops[name] - start, 0).max()) for name, start in self.starts.items()}
+
+    @cached_property
+    def computed(self) -> Mapping[str, int]:
+        """Of each local value, the rows (columns) computed or loaded in all parts together."""
+        return {name: int(np.maximum(self.stops[name] - fresh, 0).sum()) for name, fresh in self.fresh.items()}
+
+    @cached_property
+    def most_computed(self) -> Mapping[str, int]:
+        """Of each local value, the most rows (columns) that one part computes or loads."""
+        return {name: int(np.maximum(self.stops[name] - fresh, 0).max()) for name, fresh in self.fresh.items()}
+
+    @cached_property
+    def carried(self) -> Mapping[str, Indices]:
+        """Of the local values that carry, how many rows (columns) each part takes from earlier ones."""
+        found = {}
+        for name, fresh in self.fresh.items():
+            count = np.where(self.stops[name] > self.starts[name], fresh - self.starts[name], 0)
+            if count.any():
+                found[name] = count
+        return found
+
+    @cached_property
+    def sums(self) -> Mapping[str, CarriedSums]:
+        """Sums over all parts of the local values that carry."""
+        return {name: self._sums(name, count) for name, count in self.carried.items()}
+
+    def _sums(self, name: str, count: Indices) -> CarriedSums:
+        needed = self.stops[name] > self.starts[name]
+        return CarriedSums(
+            int(count.max()),
+            int(count.sum()),
+            int(np.gcd.reduce(count)),
+            int(self.stops[name].max() - self.starts[name][needed].min()),
+        )
+
+    @cached_property
+    def held_sum(self) -> Mapping[str, int]:
+        """Rows (columns) of each local value that all parts hold together."""
+        return {name: int(np.maximum(self.stops[name] - start, 0).sum()) for name, start in self.starts.items()}
+
+    @cached_property
+    def common_divisor(self) -> Mapping[str, int]:
+        """The greatest common divisor of each local value's lengths in all parts."""
+        return {
+            name: int(np.gcd.reduce(np.maximum(self.stops[name] - start, 0))) for name, start in self.starts.items()
+        }
+
+    @cached_property
+    def crops(self) -> Mapping[tuple[str, int], int]:
+        """Longest crop of each (step, input index) where the step somewhere reads less than the cell holds."""
+        found = {}
+        for (step, index), (first, end) in self.reads.items():
+            source = self.sources[step][index]
+            less = (end > first) & ((first > self.starts[source]) | (end < self.stops[source]))
+            if less.any():
+                found[step, index] = int((end - first).max())
+        return found
 
 
 class Axis:
@@ -63,69 +144,36 @@ class Axis:
     def trace(
         self, inside: Sequence[steps.Step], outputs: Sequence[str], parts: int, carrying: Iterable[str] = ()
     ) -> AxisTrace:
-        """What the cells of `parts` parts of each output need of the values of the steps `inside`."""
+        """What the cells of `parts` parts of each output need of the values of the steps `inside`.
+
+        Raises:
+            NotDivisibleError: a step needs whole maps.
+        """
         starts: dict[str, Indices] = {}
         stops: dict[str, Indices] = {}
+        fresh: dict[str, Indices] = {}
         for name in outputs:
             intervals = divide(self.length(name), parts)
             starts[name] = np.array([part.start for part in intervals])
             stops[name] = np.array([part.stop for part in intervals])
         carries = frozenset(carrying)
         reads: dict[tuple[str, int], tuple[Indices, Indices]] = {}
-        computed: dict[str, int] = {}
-        most_computed: dict[str, int] = {}
-        carried: dict[str, int] = {}
         for step in reversed(inside):
             name = step.output
-            fresh = self._carry(name, starts, stops, carried) if name in carries else starts[name]
-            counts = np.maximum(stops[name] - fresh, 0)
-            computed[step.name], most_computed[step.name] = int(counts.sum()), int(counts.max())
+            fresh[name] = _carry(name, starts, stops) if name in carries else starts[name]
             for index, source in enumerate(step.inputs):
                 if not self._is_local(source):
                     continue
-                first, end = self._read(step, index, fresh, stops[name])
-                reads[step.name, index] = first, end
+                reads[step.name, index] = first, end = self._read(step, index, fresh[name], stops[name])
                 starts[source] = np.minimum(starts[source], first) if source in starts else first
                 stops[source] = np.maximum(stops[source], end) if source in stops else end
-        loaded = starts.keys() - {step.output for step in inside}
-        edges = {
-            name: self._carry(name, starts, stops, carried) if name in carries else starts[name] for name in loaded
-        }
-        lengths = {name: np.maximum(stops[name] - starts[name], 0) for name in starts}
-        crops: dict[tuple[str, int], int] = {}
-        for step in inside:
-            for index, source in enumerate(step.inputs):
-                if (step.name, index) in reads:
-                    first, end = reads[step.name, index]
-                    less = (end > first) & ((first > starts[source]) | (end < stops[source]))
-                    if less.any():
-                        crops[step.name, index] = int((end - first).max())
-        return AxisTrace(
-            {name: int(length.max()) for name, length in lengths.items()},
-            {name: int(np.gcd.reduce(length)) for name, length in lengths.items()},
-            computed,
-            most_computed,
-            carried,
-            edges,
-            {name: stops[name] for name in (*loaded, *outputs)},
-            crops,
-        )
+        for name in starts.keys() - fresh.keys():
+            fresh[name] = _carry(name, starts, stops) if name in carries else starts[name]
+        return AxisTrace(starts, fresh, stops, reads, {s.name: s.inputs for s in inside})
 
     def _is_local(self, name: str) -> bool:
         value = self.program.values[name]
         return value.data is None and len(value.shape) == 4
-
-    @staticmethod
-    def _carry(name: str, starts: dict[str, Indices], stops: dict[str, Indices], carried: dict[str, int]) -> Indices:
-        """Where each cell begins to compute when it takes over, and holds, what the cells before it have."""
-        start, needed = starts[name], stops[name] > starts[name]
-        present = np.maximum.accumulate(stops[name])
-        stops[name] = np.where(needed, present, stops[name])
-        fresh: Indices = np.maximum(start, np.concatenate([start[:1], present[:-1]]))
-        rows = int(np.where(needed, fresh - start, 0).max())
-        if rows:
-            carried[name] = rows
-        return fresh
 
     def _read(self, step: steps.Step, index: int, start: Indices, stop: Indices) -> tuple[Indices, Indices]:
         """The intervals of input `index` for the output intervals start .. stop; empty ones for empty ones."""
@@ -153,7 +201,20 @@ class Axis:
             if known is None:
                 raise NotDivisibleError(f"{step.name} can't be divided")
             table = np.array([known if row is None else row for row in rows], np.int64)
-            self._tables[step.name] = [
-                (table[:, index, 0], np.maximum.accumulate(table[:, index, 1])) for index in range(table.shape[1])
-            ]
+            firsts = np.minimum.accumulate(table[::-1, :, 0])[::-1]
+            ends = np.maximum.accumulate(table[:, :, 1])
+            self._tables[step.name] = [(firsts[:, index], ends[:, index]) for index in range(table.shape[1])]
         return self._tables[step.name]
+
+
+def _carry(name: str, starts: dict[str, Indices], stops: dict[str, Indices]) -> Indices:
+    """Where each part begins to compute when it takes over, and holds, what the parts before it have."""
+    start, needed = starts[name], stops[name] > starts[name]
+    present = np.maximum.accumulate(stops[name])
+    stops[name] = np.where(needed, present, stops[name])
+    fresh: Indices = np.maximum(start, np.concatenate([start[:1], present[:-1]]))
+    return fresh
+
+
+def _interval(start: np.int64, stop: np.int64) -> Interval:
+    return Interval(int(start), int(stop)) if stop > start else Interval(0, 0)

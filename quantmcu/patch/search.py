@@ -30,13 +30,14 @@ from quantmcu.program.program import Program
 
 Progress = Callable[[int, int], None]
 
-HALO_MODES = ("cache", "cache-narrow", "recompute")
-"""How the overlap of cells is treated: rows carried; carried except where a pointwise convolution widens;
-computed again."""
+HALO_MODES = ("cache", "cache-rows", "cache-narrow", "recompute")
+"""How the overlap of cells is treated: rows and columns carried; rows carried; rows carried except where a pointwise
+convolution widens; computed again."""
 
 _COLUMNS = (1, 2, 3, 4, 6)
 _CELL_HEIGHTS = (1, 2, 3, 4, 6, 8, 12, 18, 28)
 _MOST_CELLS = 144
+_MOST_ROWS_COMPUTED_AGAIN = 12
 _LARGEST_FRONTIER = 28
 
 
@@ -157,9 +158,9 @@ class Search:
         self.free = frozenset(program.inputs if input_on_demand else ())
         self.facts = Facts()
         self.points = split_points(program)
-        self.layers = self.evaluate(())
-        self.carrying = {mode: carried_values(program, mode) for mode in halo_modes}
         self.axes = (Axis(program, 0), Axis(program, 1))
+        self.halo_modes = halo_modes
+        self.layers = self.evaluate(())
 
     def evaluate(
         self, stages: tuple[StagePlan, ...], halo_modes: tuple[str, ...] = (), channel_parts: int = 1
@@ -170,7 +171,7 @@ class Search:
             NotDivisibleError: a stage is not possible.
         """
         program = split_channels(self.program, channel_parts)
-        split = split_program(program, stages) if stages else program
+        split = split_program(program, stages, self.axes) if stages else program
         if stages and self.free:
             split = with_inputs_on_demand(split)
         return Candidate(stages, halo_modes, channel_parts, split, select_kernels(split, self.core, self.facts))
@@ -213,14 +214,17 @@ class Search:
         sketcher = self._sketcher(start, inside, self.points[end - 1].output)
         if sketcher is None:
             return
-        last, after = self.points[end - 1].name, self.points[start - 1].name if start else None
+        last, after = self.points[end - 1].name, self.points[start - 1] if start else None
         _, height, width, _ = self.program.output_value(self.points[end - 1]).shape
         for grid in grids(height, width):
-            for mode, carrying in self.carrying.items():
-                if mode == "recompute" and (grid[1] == 1 or grid[0] > 12):
+            for mode in self.halo_modes:
+                if grid[1] == 1 and mode in ("recompute", "cache-rows"):
                     continue
-                sketch = sketcher.sketch(grid, carrying)
-                yield _Edge(sketch.nbytes, sketch.cycles, StagePlan(last, grid, carrying, after), mode)
+                if mode == "recompute" and grid[0] > _MOST_ROWS_COMPUTED_AGAIN:
+                    continue
+                plan = stage_plan(self.program, last, grid, mode, after)
+                sketch = sketcher.sketch(grid, plan.carrying, plan.carrying_columns)
+                yield _Edge(sketch.nbytes, sketch.cycles, plan, mode)
 
     def _between(self, start: int, end: int) -> list[steps.Step]:
         names = [step.name for step in self.program.steps]
@@ -299,14 +303,26 @@ def frontier(candidates: Sequence[Candidate]) -> list[Candidate]:
     return best
 
 
-def carried_values(program: Program, mode: str) -> frozenset[str]:
-    """The values that carry rows in a halo mode."""
-    if mode == "recompute":
-        return frozenset()
-    names = set(program.values)
+def stage_plan(
+    program: Program, last: str, grid: tuple[int, int], mode: str, after: steps.Step | None = None
+) -> StagePlan:
+    """The stage from behind step `after` to step `last` in a halo mode."""
+    rows: frozenset[str] = frozenset()
+    if mode != "recompute":
+        rows = frozenset(program.values)
     if mode == "cache-narrow":
-        names -= {step.output for step in program.steps if _expands(program, step)}
-    return frozenset(names)
+        rows -= {step.output for step in program.steps if _expands(program, step)}
+    columns = rows if mode == "cache" else frozenset()
+    if rows and not columns and after is not None and _is_like(program, after.output, last):
+        columns = frozenset({after.output})  # so that it is loaded once, and the output may lie over it
+    return StagePlan(last, grid, rows, after.name if after else None, columns if grid[1] > 1 else frozenset())
+
+
+def _is_like(program: Program, source: str, last: str) -> bool:
+    """Whether a map lies in memory as the output of step `last` does, pixel by pixel."""
+    output = program.output_value(next(step for step in program.steps if step.name == last))
+    value = program.values[source]
+    return (value.shape, value.bits) == (output.shape, output.bits)
 
 
 def _expands(program: Program, step: steps.Step) -> bool:

@@ -7,7 +7,8 @@ Used to search through thousands of stages; those on the frontier are then built
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,15 @@ from numpy.typing import NDArray
 from quantmcu.codegen.kernel import StepContext
 from quantmcu.codegen.registry import KernelFacts
 from quantmcu.codegen.select import Selection, copy_cycles
+from quantmcu.codegen.stage_memory import best_changes
 from quantmcu.memory.buffers import collect_buffers
 from quantmcu.memory.planner import ALIGNMENT
 from quantmcu.memory.timeline import Slot, Timeline
-from quantmcu.patch.axis import Axis, AxisTrace
+from quantmcu.patch.axis import Axis, AxisTrace, CarriedSums
 from quantmcu.program import steps
 from quantmcu.program.program import Program, Value
+
+_NOTHING = CarriedSums(0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -38,16 +42,49 @@ class Sketch:
 
 @dataclass(frozen=True, eq=False)
 class _Lives:
-    """When the arrays of a stage live: `live[slot, group]`, and the arrays that take turns in each group."""
+    """When the arrays of a stage live.
+
+    Attributes:
+        live: by slot and array, 1 or 0.
+        names: of the arrays.
+        shared: slots in which an array takes over the memory of another, and the two arrays.
+        slots: names of the slots.
+    """
 
     live: NDArray[np.int64]
-    groups: tuple[tuple[str, ...], ...]
+    names: tuple[str, ...]
+    shared: tuple[tuple[int, int, int], ...]
     slots: tuple[str, ...]
 
-    def peak(self, nbytes: Mapping[str, int], scratch: Mapping[str, int]) -> int:
-        """Most bytes at once, given the size of every array and of the slots' scratch memory."""
-        sizes = [_aligned(max(nbytes.get(name, 0) for name in group)) for group in self.groups]
-        return int((self.live @ np.array(sizes, np.int64) + [_aligned(scratch.get(n, 0)) for n in self.slots]).max())
+    def peak(self, nbytes: Mapping[str, int], scratch: Mapping[str, int], stores: Mapping[str, int]) -> int:
+        """Most bytes at once.
+
+        Args:
+            nbytes: of every array.
+            scratch: of the slots' scratch memory.
+            stores: of the stores of carried rows; the rows may stay in the cells' arrays instead.
+        """
+        sizes = np.array([_aligned(nbytes.get(name, 0)) for name in self.names], np.int64)
+        live = self.live @ sizes + [_aligned(scratch.get(n, 0)) for n in self.slots]
+        for slot, one, other in self.shared:
+            live[slot] -= min(sizes[one], sizes[other])
+        if stores:
+            places = [self.names.index(name) for name in stores]
+            stored = np.array([_aligned(size) for size in stores.values()])
+            change = sizes[places, None] * (1 - self.live[:, places].T) - stored[:, None]
+            live = live + stored.sum()
+            live = live + change[best_changes(live, change)].sum(axis=0)
+        return int(live.max())
+
+
+@dataclass
+class _Exchange:
+    """What cells exchange: bytes of stores of rows and columns and of arrays put together, and bytes copied in all."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    columns: dict[str, int] = field(default_factory=dict)
+    fresh: dict[str, int] = field(default_factory=dict)
+    moved: int = 0
 
 
 class StageSketcher:
@@ -76,102 +113,135 @@ class StageSketcher:
         self.base, self.axes = base, axes
         self.free = free
         self._rows: dict[tuple[int, frozenset[str]], AxisTrace] = {}
-        self._columns: dict[int, AxisTrace] = {}
+        self._columns: dict[tuple[int, frozenset[str]], AxisTrace] = {}
         self._lives: dict[tuple[object, ...], _Lives] = {}
-        self._inside_map = {step.name: _inside_map(step) for step in inside}
+        self._known: dict[tuple[object, ...], KernelFacts] = {}
 
-    def sketch(self, grid: tuple[int, int], carrying: frozenset[str]) -> Sketch:
+    def sketch(
+        self, grid: tuple[int, int], carrying: frozenset[str], carrying_columns: frozenset[str] = frozenset()
+    ) -> Sketch:
         """Figures with this grid.
 
         Raises:
             NotDivisibleError: it is impossible.
         """
-        if grid[1] not in self._columns:
-            self._columns[grid[1]] = self.axes[1].trace(self.inside, self.outputs, grid[1])
-        columns = self._columns[grid[1]]
-        carries = frozenset(
-            name
-            for name in carrying & columns.longest.keys()
-            if columns.common_divisor[name] * self._value(name).row_bytes % 4 == 0
-        )
-        key = (grid[0], carries)
-        if key not in self._rows:
-            self._rows[key] = self.axes[0].trace(self.inside, self.outputs, grid[0], carries)
-        rows = self._rows[key]
-        nbytes = {
-            name: self._value(name).row_bytes * rows.longest[name] * columns.longest[name] for name in rows.longest
-        }
-        stores = {
-            name: self._value(name).row_bytes * rows.carried[name] * columns.longest[name] for name in rows.carried
-        }
+        rows = self._trace(0, grid[0], carrying)
+        columns = self._trace(1, grid[1], carrying_columns)
+        nbytes = {name: self._nbytes(name, rows.longest, columns.longest) for name in rows.longest}
+        exchange = self._exchange(rows, columns)
         crops = frozenset(rows.crops.keys() | columns.crops.keys())
         for step, index in crops:
             source = self.base[step].step.inputs[index]
             height = rows.crops.get((step, index), rows.longest[source])
             width = columns.crops.get((step, index), columns.longest[source])
             nbytes[f"{step}/{index}"] = height * width * self._value(source).row_bytes
+        nbytes |= {f"{name}/fresh": size for name, size in exchange.fresh.items()}
         facts = {step.name: self._facts(step, rows, columns) for step in self.inside}
-        in_place = tuple(() if step.output in stores else facts[step.name].in_place for step in self.inside)
-        lives = self._lives_of(crops, in_place)
+        apart = frozenset(exchange.fresh)
+        in_place = tuple(
+            () if step.output in exchange.rows and step.output not in apart else facts[step.name].in_place
+            for step in self.inside
+        )
+        lives = self._lives_of(crops, in_place, apart)
         scratch = {name: answer.scratch_bytes for name, answer in facts.items()}
-        stored = sum(_aligned(size) for size in stores.values())
-        cells = grid[0] * grid[1]
-        cycles = copy_cycles(sum(self._value(name).nbytes for name in (*self.inputs, *self.outputs)))
-        cycles += copy_cycles(2 * sum(stores.values()) * cells)
+        peak = lives.peak(nbytes, scratch, exchange.rows) + sum(map(_aligned, exchange.columns.values()))
+        cycles = copy_cycles(sum(self._value(name).nbytes for name in (*self.inputs, *self.outputs)) + exchange.moved)
         cycles += sum(facts[inner.name].cycles * self._share(inner, rows, columns) for inner in self.inside)
-        whole = self._whole_bytes(rows if grid[1] == 1 else None)
-        return Sketch(lives.peak(nbytes, scratch) + stored + whole, cycles)
+        return Sketch(peak + self._whole_bytes(rows, columns), cycles)
+
+    def _trace(self, axis: int, parts: int, carrying: frozenset[str]) -> AxisTrace:
+        traces = self._columns if axis else self._rows
+        if (parts, carrying) not in traces:
+            traces[parts, carrying] = self.axes[axis].trace(self.inside, self.outputs, parts, carrying)
+        return traces[parts, carrying]
+
+    def _nbytes(self, name: str, rows: Mapping[str, int], columns: Mapping[str, int]) -> int:
+        return self._value(name).row_bytes * rows[name] * columns[name]
+
+    def _exchange(self, rows: AxisTrace, columns: AxisTrace) -> _Exchange:
+        found = _Exchange()
+        for name in rows.sums.keys() | columns.sums.keys():
+            pixel = self._value(name).row_bytes
+            above, beside = rows.sums.get(name, _NOTHING), columns.sums.get(name, _NOTHING)
+            if above.most:
+                found.rows[name] = above.most * columns.longest[name] * pixel
+            if beside.most:
+                found.columns[name] = beside.most * (above.extent or rows.longest[name]) * pixel
+            unaligned = above.divisor * columns.common_divisor[name] * pixel % 4 > 0
+            if beside.most > 0 and name in self.free if name in self.inputs else beside.most > 0 or unaligned:
+                found.fresh[name] = self._nbytes(name, rows.most_computed, columns.most_computed)
+                found.moved += rows.computed[name] * columns.computed[name] * pixel
+            found.moved += 2 * pixel * (above.total * columns.held_sum[name] + beside.total * rows.computed[name])
+        return found
 
     def _value(self, name: str) -> Value:
         return self.program.values[name]
 
-    def _whole_bytes(self, rows: AxisTrace | None) -> int:
-        """Bytes of the maps that the stage reads and writes; with one column the output may lie over an input."""
+    def _whole_bytes(self, rows: AxisTrace, columns: AxisTrace) -> int:
+        """Bytes of the maps that the stage reads and writes; the output may lie over an input that is loaded once."""
         sizes = {name: _aligned(self._value(name).nbytes) for name in (*self.inputs, *self.outputs)}
         total = sum(size for name, size in sizes.items() if name not in self.free)
-        if rows is None or len(self.outputs) != 1:
+        if len(self.outputs) != 1:
             return total
         output = self.outputs[0]
-        written = rows.stops[output][:-1] * (self._value(output).nbytes // self.axes[0].length(output))
         for name in self.inputs:
-            if name in self.free:
-                continue
-            read = rows.fresh[name][1:] * (self._value(name).nbytes // self.axes[0].length(name))
-            if ((rows.fresh[name] >= rows.stops[name])[1:] | (read >= written)).all():
+            if name not in self.free and self._is_behind(name, output, rows, columns):
                 return total - min(sizes[name], sizes[output])
         return total
 
+    def _is_behind(self, name: str, output: str, rows: AxisTrace, columns: AxisTrace) -> bool:
+        """Whether every cell loads what earlier cells did not overwrite, if the output lies over input `name`."""
+        source, result = self._value(name), self._value(output)
+        if len(columns.stops[output]) == 1:
+            written = rows.stops[output][:-1] * (result.nbytes // result.shape[1])
+            read = rows.fresh[name][1:] * (source.nbytes // source.shape[1])
+            return bool(((rows.fresh[name] >= rows.stops[name])[1:] | (read >= written)).all())
+        once = all(axis.computed[name] <= axis.stops[name].max() for axis in (rows, columns))
+        first = all((axis.stops[name] >= axis.stops[output]).all() for axis in (rows, columns))
+        return (*source.shape[1:3], source.row_bytes) == (*result.shape[1:3], result.row_bytes) and once and first
+
     def _facts(self, step: steps.Step, rows: AxisTrace, columns: AxisTrace) -> KernelFacts:
         """What the kernel says of the largest cell."""
+        size = (rows.most_computed[step.output], columns.most_computed[step.output])
+        held = tuple((rows.longest.get(name), columns.longest.get(name)) for name in step.inputs)
+        key = (step.name, size, held)
+        if key not in self._known:
+            self._known[key] = self._asked(step, rows, columns)
+        return self._known[key]
+
+    def _asked(self, step: steps.Step, rows: AxisTrace, columns: AxisTrace) -> KernelFacts:
         selection = self.base[step.name]
         if selection.kernel is None:
             return KernelFacts(None, in_place=(0,))
         context = StepContext(
-            self._inside_map[step.name],
-            tuple(self._local(name, rows.longest, columns.longest, name) for name in step.inputs),
-            self._local(step.output, rows.most_computed, columns.most_computed, step.name),
+            _inside_map(step),
+            tuple(self._local(name, rows.longest, columns.longest) for name in step.inputs),
+            self._local(step.output, rows.most_computed, columns.most_computed),
             selection.context.core,
         )
         answer = selection.facts.of(selection.kernel, context)
         return answer if answer.refusal is None else selection.facts.of(selection.kernel, selection.context)
 
-    def _local(self, name: str, rows: Mapping[str, int], columns: Mapping[str, int], key: str) -> Value:
+    def _local(self, name: str, rows: Mapping[str, int], columns: Mapping[str, int]) -> Value:
         value = self._value(name)
-        if key not in rows or value.shape[1:3] == (1, 1):
+        if name not in rows or value.shape[1:3] == (1, 1):
             return value
-        return Value(name, (1, rows[key], columns[key], value.shape[3]), value.bits, value.qparams)
+        return Value(name, (1, rows[name], columns[name], value.shape[3]), value.bits, value.qparams)
 
     def _share(self, step: steps.Step, rows: AxisTrace, columns: AxisTrace) -> float:
         """How often the largest cell's work is done."""
-        most = rows.most_computed[step.name] * columns.most_computed[step.name]
-        return rows.computed[step.name] * columns.computed[step.name] / most if most else 0.0
+        name = step.output
+        most = rows.most_computed[name] * columns.most_computed[name]
+        return rows.computed[name] * columns.computed[name] / most if most else 0.0
 
-    def _lives_of(self, crops: frozenset[tuple[str, int]], in_place: tuple[tuple[int, ...], ...]) -> _Lives:
+    def _lives_of(
+        self, crops: frozenset[tuple[str, int]], in_place: tuple[tuple[int, ...], ...], apart: frozenset[str]
+    ) -> _Lives:
         """Lives of the local arrays, from the same slots that the exact stage has."""
-        key = (crops, in_place)
+        key = (crops, in_place, apart)
         if key not in self._lives:
             local = {step.output for step in self.inside} | set(self.inputs)
-            slots = [Slot(f"load {name}", (), (name,)) for name in self.inputs]
+            slots = [slot for name in self.inputs for slot in _making(Slot(f"load {name}", (), (name,)), apart)]
             for step, allowed in zip(self.inside, in_place, strict=True):
                 reads = [name for name in step.inputs if name in local]
                 for index, source in enumerate(step.inputs):
@@ -180,18 +250,30 @@ class StageSketcher:
                         reads[reads.index(source)] = f"{step.name}/{index}"
                 names = dict(zip((n for n in step.inputs if n in local), reads, strict=True))
                 taken = tuple(names.get(step.inputs[index], "") for index in allowed)
-                slots.append(Slot(step.name, tuple(reads), (step.output,), taken))
+                slots += _making(Slot(step.name, tuple(reads), (step.output,), taken), apart)
             self._lives[key] = _lives(slots)
         return self._lives[key]
 
 
+def _making(slot: Slot, apart: frozenset[str]) -> list[Slot]:
+    """The slots that make a cell's array; two where it is put together."""
+    (name,) = slot.writes
+    if name not in apart:
+        return [slot]
+    return [replace(slot, writes=(f"{name}/fresh",)), Slot(f"{slot.name}/place", (f"{name}/fresh",), (name,))]
+
+
 def _lives(slots: Sequence[Slot]) -> _Lives:
-    names = {name for slot in slots for name in slot.writes}
-    buffers = collect_buffers(Timeline(tuple(slots), dict.fromkeys(names, 1)))
-    live = np.zeros((len(slots), len(buffers)), np.int64)
-    for index, buffer in enumerate(buffers):
-        live[buffer.first : buffer.last + 1, index] = 1
-    return _Lives(live, tuple(b.values for b in buffers), tuple(slot.name for slot in slots))
+    names = tuple(dict.fromkeys(name for slot in slots for name in slot.writes))
+    live = np.zeros((len(slots), len(names)), np.int64)
+    shared = []
+    for buffer in collect_buffers(Timeline(tuple(slots), dict.fromkeys(names, 1))):
+        for tenant in buffer.tenants:
+            live[tenant.first : tenant.last + 1, names.index(tenant.name)] = 1
+        for one, other in pairwise(buffer.tenants):
+            if one.last == other.first:
+                shared.append((other.first, names.index(one.name), names.index(other.name)))
+    return _Lives(live, names, tuple(shared), tuple(slot.name for slot in slots))
 
 
 def _inside_map(step: steps.Step) -> steps.Step:

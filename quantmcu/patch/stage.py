@@ -7,14 +7,20 @@ need, and a reader that needs less gets a crop.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from quantmcu.patch.axis import Axis, AxisTrace
 from quantmcu.patch.receptive_field import NotDivisibleError, RegionStep, cut
-from quantmcu.patch.region import EMPTY, Interval, Region, divide, whole
+from quantmcu.patch.region import EMPTY, Region, divide, whole
 from quantmcu.program import steps
 from quantmcu.program.program import Program, Value
 from quantmcu.program.stages import Cell, PatchStage
+
+Axes = tuple[Axis, Axis]
+"""Rows and columns."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class StagePlan:
         last: name of the step that ends the stage; the stage is all steps that it depends on, up to the stage before.
         grid: rows and columns of cells.
         carrying: names of values that carry rows down a column of cells; empty for recompute.
+        carrying_columns: names of those of them that also carry columns from one column of cells to the next.
         after: name of the step behind which the stage begins: the steps up to it run before, layer by layer. None:
             where the stage before ended.
     """
@@ -33,14 +40,27 @@ class StagePlan:
     grid: tuple[int, int]
     carrying: frozenset[str] = frozenset()
     after: str | None = None
+    carrying_columns: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        """Raises ValueError: columns are carried without rows.
+
+        The rows of a value's columns would be needed again by the cell below after they were replaced.
+        """
+        if not self.carrying_columns <= self.carrying:
+            raise ValueError("only values that carry rows carry columns")
 
 
-def split_program(program: Program, plans: Sequence[StagePlan]) -> Program:
+def split_program(program: Program, plans: Sequence[StagePlan], axes: Axes | None = None) -> Program:
     """`program` with some of its steps as patch stages, in their order.
+
+    Args:
+        axes: rows and columns of a program with the same steps in the stages; made here where not given.
 
     Raises:
         NotDivisibleError: a step of a stage needs whole maps, or the grid is finer than an output.
     """
+    axes = axes or (Axis(program, 0), Axis(program, 1))
     done: list[steps.Step] = []
     rest = list(program.steps)
     for plan in plans:
@@ -50,7 +70,7 @@ def split_program(program: Program, plans: Sequence[StagePlan]) -> Program:
             rest = [step for step in rest if step not in before]
         inside = _ancestors(rest, plan.last)
         outside = [step for step in rest if step not in inside]
-        done.append(build_stage(program, inside, outside, plan))
+        done.append(build_stage(program, inside, outside, plan, axes))
         rest = outside
     return replace(program, steps=(*done, *rest))
 
@@ -75,7 +95,7 @@ def _ancestors(candidates: Sequence[steps.Step], last: str) -> list[steps.Step]:
 
 
 def build_stage(
-    program: Program, inside: Sequence[steps.Step], outside: Sequence[steps.Step], plan: StagePlan
+    program: Program, inside: Sequence[steps.Step], outside: Sequence[steps.Step], plan: StagePlan, axes: Axes
 ) -> PatchStage:
     """The stage of the steps `inside`; the steps `outside` and the program's outputs read some of its values."""
     produced = {step.output for step in inside}
@@ -87,31 +107,19 @@ def build_stage(
         shape = program.values[name].shape
         if len(shape) != 4 or shape[1] < plan.grid[0] or shape[2] < plan.grid[1]:
             raise NotDivisibleError(f"a grid of {plan.grid[0]}x{plan.grid[1]} can't divide {name} of shape {shape}")
-    builder = _StageBuilder(program, tuple(inside), outputs, inputs, plan)
-    cells = builder.build()
+    order, cells = _StageBuilder(program, tuple(inside), outputs, inputs, plan, axes).build()
     return PatchStage(
         name=f"patches_{inside[-1].name}",
         layer=inside[-1].layer,
         inputs=inputs,
         output=outputs[-1],
         outputs=outputs,
-        order=builder.order,
+        order=order,
         cells=cells,
         grid=plan.grid,
         carrying=plan.carrying,
+        carrying_columns=plan.carrying_columns,
     )
-
-
-@dataclass
-class _Trace:
-    """What one cell needs: regions of values, rows carried, and the cut steps."""
-
-    row: int
-    column: int
-    results: dict[str, Region]
-    regions: dict[str, Region]
-    carried: dict[str, int] = field(default_factory=dict)
-    cut: dict[str, RegionStep] = field(default_factory=dict)
 
 
 class _StageBuilder:
@@ -122,142 +130,106 @@ class _StageBuilder:
         outputs: tuple[str, ...],
         inputs: tuple[str, ...],
         plan: StagePlan,
+        axes: Axes,
     ) -> None:
         self.program, self.inside, self.outputs, self.inputs, self.plan = program, inside, outputs, inputs, plan
-        self.order: tuple[str, ...] = ()
+        self.rows = axes[0].trace(inside, outputs, plan.grid[0], plan.carrying)
+        self.columns = axes[1].trace(inside, outputs, plan.grid[1], plan.carrying_columns)
+        self.results = {name: tuple(map(divide, program.values[name].shape[1:3], plan.grid)) for name in outputs}
 
-    def build(self) -> tuple[Cell, ...]:
-        """All cells, column by column from top to bottom."""
-        traces: list[list[_Trace]] = []
-        for column in range(self.plan.grid[1]):
-            traces.append([])
-            columns = self._columns(column)
-            available: dict[str, int] = {}  # value -> first row that no earlier cell of this column has
-            for row in range(self.plan.grid[0]):
-                traces[-1].append(self._trace(row, column, columns, available))
-        crops = self._crops([trace for column in traces for trace in column])
-        self.order = tuple(
+    def build(self) -> tuple[tuple[str, ...], tuple[Cell, ...]]:
+        """Names of the steps that each cell runs, and all cells, column by column from top to bottom."""
+        rows, columns = self.plan.grid
+        places = [(row, column) for column in range(columns) for row in range(rows)]
+        smaller = [self._cut(row, column) for row, column in places]
+        crops = self._crops(places, smaller)
+        order = tuple(
             name for step in self.inside for name in (*(_crop_name(step, i) for s, i in crops if s is step), step.name)
         )
-        return tuple(
-            self._cell(trace, crops, column[index + 1 :]) for column in traces for index, trace in enumerate(column)
-        )
+        return order, tuple(self._cell(*place, cut_, crops) for place, cut_ in zip(places, smaller, strict=True))
 
-    def _columns(self, column: int) -> dict[str, Interval]:
-        """The columns of every value that a column of cells needs.
+    def _held(self, name: str, row: int, column: int) -> Region:
+        return Region(self.rows.held(name, row), self.columns.held(name, column))
 
-        All its cells hold the same, so that rows fit together.
-        """
-        regions = {}
-        for name in self.outputs:
-            everything = whole(self.program.values[name].shape)
-            regions[name] = Region(everything.rows, divide(len(everything.columns), self.plan.grid[1])[column])
-        for step in reversed(self.inside):
-            values, output = self.program.input_values(step), self.program.output_value(step)
-            inputs = cut(step, values, output, regions[step.output]).inputs
-            for value, region in zip(values, inputs, strict=True):
-                regions[value.name] = regions.get(value.name, EMPTY).union(region)
-        return {name: region.columns for name, region in regions.items()}
+    def _cut(self, row: int, column: int) -> dict[str, RegionStep]:
+        """The steps cut down to what a cell computes; missing where that is nothing."""
+        found = {}
+        for step in self.inside:
+            region = Region(self.rows.made(step.output, row), self.columns.made(step.output, column))
+            if not region.is_empty:
+                values, output = self.program.input_values(step), self.program.output_value(step)
+                found[step.name] = cut(step, values, output, region)
+        return found
 
-    def _trace(self, row: int, column: int, columns: dict[str, Interval], available: dict[str, int]) -> _Trace:
-        """Backwards from the cell's part of each output; `available` is brought up to date."""
-        results = {}
-        for name in self.outputs:
-            shape = self.program.values[name].shape
-            parts = divide(shape[2], self.plan.grid[1])
-            results[name] = Region(divide(shape[1], self.plan.grid[0])[row], parts[column])
-        regions = {name: Region(region.rows, columns[name]) for name, region in results.items()}
-        trace = _Trace(row, column, results, regions)
-        for step in reversed(self.inside):
-            fresh = self._carry(trace, step.output, available)
-            if fresh.is_empty:
-                continue
-            values, output = self.program.input_values(step), self.program.output_value(step)
-            trace.cut[step.name] = smaller = cut(step, values, output, fresh)
-            for value, region in zip(values, smaller.inputs, strict=True):
-                rows = trace.regions.get(value.name, EMPTY).rows.union(region.rows)
-                trace.regions[value.name] = Region(rows, columns[value.name])
-        for name in self.inputs:
-            self._carry(trace, name, available)
-        return trace
-
-    def _carry(self, trace: _Trace, name: str, available: dict[str, int]) -> Region:
-        """The part of value `name` that this cell must make; notes how many rows it carries.
-
-        A cell that carries rows holds all that the cells above have, needed or not: the cells below may need them.
-        """
-        region = trace.regions.get(name, EMPTY)
-        if region.is_empty:
-            return EMPTY
-        start, stop = region.rows.start, region.rows.stop
-        if name in self.plan.carrying and self._can_carry(name, len(region.columns)):
-            present = available.get(name, start)
-            start, stop = max(start, present), max(stop, present)
-            available[name] = stop
-            trace.regions[name] = Region(Interval(region.rows.start, stop), region.columns)
-        trace.carried[name] = start - region.rows.start
-        return Region(Interval(start, stop), region.columns)
-
-    def _can_carry(self, name: str, columns: int) -> bool:
-        """Rows are carried as whole words, so that what follows them stays aligned."""
-        value = self.program.values[name]
-        return len(value.shape) == 4 and columns * value.row_bytes % 4 == 0
-
-    def _crops(self, traces: Sequence[_Trace]) -> list[tuple[steps.Step, int]]:
+    def _crops(
+        self, places: Sequence[tuple[int, int]], smaller: Sequence[Mapping[str, RegionStep]]
+    ) -> list[tuple[steps.Step, int]]:
         """Inputs of steps that read less than the whole local value in some cell, and so need a crop in all cells."""
         found = []
         for step in self.inside:
             for index, name in enumerate(step.inputs):
-                if self.program.values[name].data is not None or len(self.program.values[name].shape) != 4:
+                if name not in self.rows.starts:
                     continue
-                cutting = (trace for trace in traces if step.name in trace.cut)
-                if any(trace.cut[step.name].inputs[index] != trace.regions[name] for trace in cutting):
+                cutting = (
+                    (place, cut_[step.name]) for place, cut_ in zip(places, smaller, strict=True) if step.name in cut_
+                )
+                if any(cut_.inputs[index] != self._held(name, *place) for place, cut_ in cutting):
                     found.append((step, index))
         return found
 
-    def _cell(self, trace: _Trace, crops: Sequence[tuple[steps.Step, int]], later: Sequence[_Trace]) -> Cell:
-        values = {
-            name: self._local(name, region)
-            for name, region in trace.regions.items()
-            if self.program.values[name].data is None and not region.is_empty
-        }
+    def _cell(
+        self, row: int, column: int, smaller: Mapping[str, RegionStep], crops: Sequence[tuple[steps.Step, int]]
+    ) -> Cell:
+        held = {name: self._held(name, row, column) for name in self.rows.starts}
+        regions = {name: region for name, region in held.items() if not region.is_empty}
+        values = {name: self._local(name, region) for name, region in regions.items()}
         cell_steps: dict[str, steps.Step] = {}
         for step in self.inside:
-            if step.name not in trace.cut:
+            if step.name not in smaller:
                 continue
-            smaller = trace.cut[step.name]
+            cut_ = smaller[step.name]
             operands = list(step.inputs)
             for cropped, index in crops:
                 if cropped is step:
                     name = _crop_name(step, index)
                     operands[index] = name
-                    values[name] = replace(self._local(step.inputs[index], smaller.inputs[index]), name=name)
-                    given = trace.regions[step.inputs[index]]
-                    cell_steps[name] = _crop(step, index, given, smaller.inputs[index], values[name])
-            cell_steps[step.name] = replace(smaller.step, inputs=tuple(operands))
-        kept = {name: self._kept(name, later) for name in values if name in self.plan.carrying}
+                    values[name] = replace(self._local(step.inputs[index], cut_.inputs[index]), name=name)
+                    cell_steps[name] = _crop(step, index, regions[step.inputs[index]], cut_.inputs[index], values[name])
+            cell_steps[step.name] = replace(cut_.step, inputs=tuple(operands))
         return Cell(
-            trace.row,
-            trace.column,
+            row,
+            column,
             values,
-            {name: region for name, region in trace.regions.items() if name in values},
-            {name: rows for name, rows in trace.carried.items() if rows},
-            {name: rows for name, rows in kept.items() if rows},
+            regions,
+            self._pairs(regions, _carried, row, column),
+            self._pairs(regions, _kept, row, column),
             cell_steps,
-            trace.results,
+            {name: Region(rows[row], columns[column]) for name, (rows, columns) in self.results.items()},
         )
 
     def _local(self, name: str, region: Region) -> Value:
         value = self.program.values[name]
-        if len(value.shape) != 4 or value.shape[1:3] == (1, 1):
+        if value.shape[1:3] == (1, 1):
             return value
         return replace(value, shape=(1, len(region.rows), len(region.columns), value.shape[3]))
 
-    @staticmethod
-    def _kept(name: str, later: Sequence[_Trace]) -> int:
-        """Rows that the next cell which needs the value carries."""
-        following = next((trace for trace in later if name in trace.carried), None)
-        return 0 if following is None else following.carried[name]
+    def _pairs(
+        self, names: Iterable[str], count: Callable[[AxisTrace, str, int], int], row: int, column: int
+    ) -> dict[str, tuple[int, int]]:
+        """Rows and columns by name, where there are any."""
+        pairs = {name: (count(self.rows, name, row), count(self.columns, name, column)) for name in names}
+        return {name: pair for name, pair in pairs.items() if any(pair)}
+
+
+def _carried(trace: AxisTrace, name: str, part: int) -> int:
+    """Rows (columns) that a part takes from earlier ones."""
+    return int(trace.carried[name][part]) if name in trace.carried else 0
+
+
+def _kept(trace: AxisTrace, name: str, part: int) -> int:
+    """Rows (columns) that the next part which holds the value takes from this one."""
+    later = np.flatnonzero(trace.stops[name][part + 1 :] > trace.starts[name][part + 1 :])
+    return _carried(trace, name, part + 1 + int(later[0])) if len(later) else 0
 
 
 def _crop_name(step: steps.Step, index: int) -> str:

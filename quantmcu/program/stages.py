@@ -1,9 +1,8 @@
 """A patch stage: a part of the program that runs cell by cell over a grid, so that its large maps never exist whole.
 
-The cells of a column of the grid run from top to bottom. A value may keep its last rows from one cell for the next
-(they are
-*carried*): then only the rows below them are computed. Without carrying, each cell computes all that it needs
-(*recompute*).
+Cells run column by column of the grid, each column from top to bottom. A value may keep its last rows from one cell
+for the next, and its last columns from one column of cells for the next (they are *carried*): then only what lies
+below and right of them is computed. Without carrying, each cell computes all that it needs (*recompute*).
 """
 
 from __future__ import annotations
@@ -27,11 +26,12 @@ class Cell:
         row, column: its place in the grid.
         values: local values by name, in this cell's shapes. A value that the cell doesn't need is missing.
         regions: of each local value, the part of the whole map that it is.
-        carried: of local values, the number of rows at the top that come from an earlier cell of the column.
-        kept: of local values, the number of rows at the bottom that a later cell of the column carries on.
+        carried: of local values, the number of rows at the top that come from an earlier cell of the column, and of
+            columns at the left that come from an earlier column.
+        kept: of local values, the number of rows at the bottom that a later cell of the column carries on, and of
+            columns at the right that a later column does.
         steps: by the name of the stage's step: the step cut down to what this cell computes anew. Missing where the
-        cell
-            computes nothing of it.
+            cell computes nothing of it.
         results: for each output of the stage, the part of it that this cell writes.
     """
 
@@ -39,16 +39,16 @@ class Cell:
     column: int
     values: Mapping[str, Value]
     regions: Mapping[str, Region]
-    carried: Mapping[str, int]
-    kept: Mapping[str, int]
+    carried: Mapping[str, tuple[int, int]]
+    kept: Mapping[str, tuple[int, int]]
     steps: Mapping[str, Step]
     results: Mapping[str, Region]
 
     def fresh(self, name: str) -> Value:
-        """Local value `name` without the rows that are carried: what the cell computes or loads."""
+        """Local value `name` without the rows and columns that are carried: what the cell computes or loads."""
         value = self.values[name]
-        rows = value.shape[1] - self.carried.get(name, 0)
-        return replace(value, shape=(1, rows, *value.shape[2:]))
+        rows, columns = self.carried.get(name, (0, 0))
+        return replace(value, shape=(1, value.shape[1] - rows, value.shape[2] - columns, value.shape[3]))
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ class PatchStage(Step):
         order: names of the steps, in the order in which each cell runs them.
         grid: rows and columns of cells.
         carrying: names of the values that carry rows.
+        carrying_columns: names of those that carry columns too.
         narrow_cells: what the cells that are not of the outlier class run instead of `cells`; same grid, same steps
             with the same weights, other integers and bits of local values. Empty where there are no classes. Nothing is
             carried between cells of two classes, since their scales differ.
@@ -107,6 +108,7 @@ class PatchStage(Step):
     cells: tuple[Cell, ...]
     grid: tuple[int, int]
     carrying: frozenset[str]
+    carrying_columns: frozenset[str] = frozenset()
     narrow_cells: tuple[Cell, ...] = ()
     classes: OutlierTest | tuple[bool, ...] = ()
 

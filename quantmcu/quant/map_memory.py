@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from quantmcu.codegen.stage_memory import tensor_of
 from quantmcu.memory.buffers import Buffer, collect_buffers
 from quantmcu.memory.planner import ALIGNMENT
 from quantmcu.memory.timeline import Timeline
@@ -63,8 +64,8 @@ class TimelineMemory:
         return size // channels * -(-channels * bits[owner] // 8)
 
     def _tensor_of(self, array: str) -> str:
-        """The tensor that an array holds: in patch stages `<stage>/<tensor>` and `<stage>/<tensor>/carried`."""
+        """The tensor that an array holds: in patch stages `<stage>/<tensor>`, `<stage>/<tensor>/carried`, ..."""
         for stage in self.stages:
             if array.startswith(f"{stage}/"):
-                return array.removeprefix(f"{stage}/").removesuffix("/carried")
+                return tensor_of(array.removeprefix(f"{stage}/"))
         return array

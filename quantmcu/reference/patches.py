@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,17 +21,52 @@ def run_stage(
 ) -> dict[str, Array]:
     """The outputs of `stage`; `whole` are its inputs and all constants, `shapes` those of its outputs."""
     outputs: dict[str, Array] = {name: np.zeros(shapes[name], np.uint8) for name in stage.outputs}
-    kept: dict[str, Array] = {}
+    kept = _Kept()
     column = -1
     for index, cell in enumerate(stage.cells):
         if stage.narrow_cells and not _is_outlier(stage, index, whole):
             cell = stage.narrow_cells[index]
         if cell.column != column:
-            kept, column = {}, cell.column
+            kept.above, column = {}, cell.column
         local = _run_cell(stage, cell, whole, kept, run_step)
         for name, region in cell.results.items():
             outputs[name][_index(region)] = _part(local[name], cell.regions[name], region)
     return outputs
+
+
+@dataclass
+class _Kept:
+    """What earlier cells leave.
+
+    Attributes:
+        above: by value, the last local array in the column of cells.
+        left: by value and row of the map, the columns that the next column of cells takes over.
+    """
+
+    above: dict[str, Array] = field(default_factory=dict)
+    left: dict[tuple[str, int], Array] = field(default_factory=dict)
+
+    def complete(self, cell: Cell, name: str, fresh: Array) -> Array:
+        """`fresh` with the rows above it and the columns left of it that are carried."""
+        rows, columns = cell.carried.get(name, (0, 0))
+        if columns:
+            region = cell.regions[name].rows
+            beside = np.empty((1, fresh.shape[1], columns, fresh.shape[3]), fresh.dtype)
+            for index, row in enumerate(range(region.start + rows, region.stop)):
+                beside[:, index : index + 1] = self.left[name, row][:, :, -columns:]
+            fresh = np.concatenate([beside, fresh], axis=2)
+        if rows:
+            above = self.above[name]
+            fresh = np.concatenate([above[:, above.shape[1] - rows :], fresh], axis=1)
+        return fresh
+
+    def keep(self, cell: Cell, name: str, local: Array) -> None:
+        """Notes what later cells take over."""
+        rows, columns = cell.kept[name]
+        if rows:
+            self.above[name] = local
+        for row in range(cell.carried.get(name, (0, 0))[0], local.shape[1] if columns else 0):
+            self.left[name, cell.regions[name].rows.start + row] = local[:, row : row + 1, local.shape[2] - columns :]
 
 
 def _is_outlier(stage: PatchStage, index: int, whole: Mapping[str, Array]) -> bool:
@@ -42,33 +78,28 @@ def _is_outlier(stage: PatchStage, index: int, whole: Mapping[str, Array]) -> bo
 
 
 def _run_cell(
-    stage: PatchStage, cell: Cell, whole: Mapping[str, Array], kept: dict[str, Array], run_step: RunStep
+    stage: PatchStage, cell: Cell, whole: Mapping[str, Array], kept: _Kept, run_step: RunStep
 ) -> dict[str, Array]:
     local: dict[str, Array] = {}
     for name in stage.inputs:
-        if name in cell.values and name not in local:
-            region = cell.regions[name]
-            given = whole[name][_index(region)] if whole[name].shape[1:3] != (1, 1) else whole[name]
-            local[name] = _with_carried(cell, name, given[:, cell.carried.get(name, 0) :], kept)
-    for name, rows in cell.carried.items():
-        if rows == cell.values[name].shape[1]:  # nothing of it is computed anew
-            local[name] = kept[name][:, kept[name].shape[1] - rows :]
+        if name in cell.values:
+            rows, columns = cell.carried.get(name, (0, 0))
+            given = whole[name][_index(cell.regions[name])]
+            local[name] = kept.complete(cell, name, given[:, rows:, columns:])
+    for name in cell.carried.keys() - local.keys():
+        fresh = cell.fresh(name)
+        if not fresh.elements:  # nothing of it is computed anew
+            local[name] = kept.complete(cell, name, np.empty(fresh.shape, np.uint8))
     for name in stage.order:
         step = cell.steps.get(name)
         if step is None:
             continue
         operands = [local[n] if n in local else whole[n] for n in step.inputs]
         result = run_step(step, operands, cell.fresh(step.output).shape)
-        local[step.output] = _with_carried(cell, step.output, result, kept)
+        local[step.output] = kept.complete(cell, step.output, result)
     for name in cell.kept:
-        kept[name] = local[name]
+        kept.keep(cell, name, local[name])
     return local
-
-
-def _with_carried(cell: Cell, name: str, fresh: Array, kept: Mapping[str, Array]) -> Array:
-    """`fresh` below the rows that are carried."""
-    rows = cell.carried.get(name, 0)
-    return np.concatenate([kept[name][:, kept[name].shape[1] - rows :], fresh], axis=1) if rows else fresh
 
 
 def _index(region: Region) -> tuple[slice, ...]:

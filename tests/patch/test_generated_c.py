@@ -53,7 +53,7 @@ def assert_plans_run(builder, plans, *, on_demand=False, runner=HostModel, **opt
     builder=divisible_builders(),
     grid=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     on_demand=st.booleans(),
-    mode=st.sampled_from(["recompute", "cache", "some"]),
+    mode=st.sampled_from(["recompute", "rows", "cache", "some"]),
     data=st.data(),
 )
 def test_random_networks(builder, grid, on_demand, mode, data):
@@ -63,11 +63,16 @@ def test_random_networks(builder, grid, on_demand, mode, data):
     names = list(builder.values)
     carrying = {
         "recompute": frozenset(),
+        "rows": frozenset(names),
         "cache": frozenset(names),
         "some": frozenset(data.draw(st.sets(st.sampled_from(names)))),
     }[mode]
+    columns = {
+        "cache": frozenset(names),
+        "some": carrying & frozenset(data.draw(st.sets(st.sampled_from(names)))),
+    }.get(mode, frozenset())
     grid = (min(grid[0], height), min(grid[1], width))
-    plan = StagePlan(builder.steps[-1].name, grid, carrying)
+    plan = StagePlan(builder.steps[-1].name, grid, carrying, carrying_columns=columns)
     assert_plans_run(builder, [plan], on_demand=on_demand, optimize="-O0")
 
 

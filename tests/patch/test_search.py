@@ -12,7 +12,7 @@ from quantmcu.memory.planner import ArenaRegion, plan_memory
 from quantmcu.patch.axis import Axis
 from quantmcu.patch.channels import split_channels, widest_channels
 from quantmcu.patch.receptive_field import NotDivisibleError
-from quantmcu.patch.search import HALO_MODES, Search, carried_values, split_points
+from quantmcu.patch.search import HALO_MODES, Search, split_points, stage_plan
 from quantmcu.patch.stage import StagePlan, split_program
 from quantmcu.program.macs import program_macs
 from quantmcu.reference import execute
@@ -47,25 +47,20 @@ def test_the_axes_know_what_the_exact_stage_computes(builder, rows, columns, mod
     program = builder.program()
     _, height, width, _ = builder.shape()
     rows, columns = min(rows, height), min(columns, width)
-    carrying = carried_values(program, mode)
+    plan = stage_plan(program, program.steps[-1].name, (rows, columns), mode)
     try:
-        split = split_program(program, [StagePlan(program.steps[-1].name, (rows, columns), carrying)])
+        (stage,) = split_program(program, [plan]).steps
     except NotDivisibleError:
         return
-    (stage,) = split.steps
-    across = Axis(program, 1).trace(program.steps, program.outputs, columns)
-    fitting = {
-        name
-        for name in carrying & across.longest.keys()
-        if across.common_divisor[name] * program.values[name].row_bytes % 4 == 0
-    }
-    down = Axis(program, 0).trace(program.steps, program.outputs, rows, fitting)
-    if all(n in fitting for n in carrying & across.longest.keys()):  # else each column of cells decides for itself
-        for step in program.steps:
-            fresh = [cell.fresh(step.output).shape for cell in stage.cells if step.name in cell.steps]
-            assert sum(s[1] * s[2] for s in fresh) == down.computed[step.name] * across.computed[step.name]
-            longest = max(cell.values[step.output].shape[1] for cell in stage.cells if step.output in cell.values)
-            assert longest == down.longest[step.output]
+    across = Axis(program, 1).trace(program.steps, program.outputs, columns, plan.carrying_columns)
+    down = Axis(program, 0).trace(program.steps, program.outputs, rows, plan.carrying)
+    for step in program.steps:
+        name = step.output
+        fresh = [cell.fresh(name).shape for cell in stage.cells if step.name in cell.steps]
+        assert sum(s[1] * s[2] for s in fresh) == down.computed[name] * across.computed[name]
+        held = [cell.values[name].shape for cell in stage.cells if name in cell.values]
+        assert max(s[1] for s in held) == down.longest[name]
+        assert max(s[2] for s in held) == across.longest[name]
 
 
 def test_split_points_are_single_small_maps():

@@ -31,9 +31,10 @@ def test_patched_equals_unpatched(builder, rows, columns, data):
     _, height, width, _ = builder.shape(last.output)
     names = list(builder.values)
     carrying = frozenset(data.draw(st.sets(st.sampled_from(names)))) if data.draw(st.booleans()) else frozenset(names)
+    in_columns = frozenset(data.draw(st.sets(st.sampled_from(names)))) if data.draw(st.booleans()) else frozenset(names)
     grid = (min(rows, height), min(columns, width))
     try:
-        assert_same(builder, [StagePlan(last.name, grid, carrying)])
+        assert_same(builder, [StagePlan(last.name, grid, carrying, carrying_columns=in_columns & carrying)])
     except NotDivisibleError as problem:
         if "nothing but padding" not in str(problem):
             raise

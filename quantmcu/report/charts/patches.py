@@ -7,7 +7,8 @@ from typing import Any
 
 _HALOS = {
     "recompute": "computed again by each patch",
-    "cache": "rows are kept from patch to patch",
+    "cache": "rows and columns are kept from patch to patch",
+    "cache-rows": "rows are kept from patch to patch, columns computed again",
     "cache-narrow": "rows are kept from patch to patch, except those of widening pointwise convolutions",
 }
 
