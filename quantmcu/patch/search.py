@@ -16,7 +16,8 @@ from typing import TypeVar
 
 from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.registry import Facts
-from quantmcu.codegen.select import AnySelection, Selection, flat, memory_timeline, predicted_cycles, select_kernels
+from quantmcu.codegen.select import AnySelection, Selection, flat, predicted_cycles, select_kernels
+from quantmcu.codegen.timeline import memory_timeline
 from quantmcu.memory.buffers import Buffer, collect_buffers, live_bytes, without_arrays
 from quantmcu.memory.planner import ALIGNMENT
 from quantmcu.memory.timeline import Timeline

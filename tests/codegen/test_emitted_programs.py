@@ -11,8 +11,9 @@ from quantmcu.build.host import HostModel, SanitizedModel
 from quantmcu.codegen.emit import emit_model
 from quantmcu.codegen.identifiers import c_identifiers
 from quantmcu.codegen.kernel import Core
-from quantmcu.codegen.select import memory_timeline, select_kernels
+from quantmcu.codegen.select import select_kernels
 from quantmcu.codegen.templates import c_comment, c_string
+from quantmcu.codegen.timeline import memory_timeline
 from quantmcu.memory.buffers import collect_buffers
 from quantmcu.memory.planner import ArenaRegion, plan_memory
 from quantmcu.patch.receptive_field import NotDivisibleError

@@ -13,7 +13,8 @@ from test_generated_c import emitted
 from quantmcu.build.host import HostModel, SanitizedModel
 from quantmcu.build.host_compiler import find_sanitizing_compiler
 from quantmcu.codegen.kernel import Core
-from quantmcu.codegen.select import StageSelection, memory_timeline, select_kernels
+from quantmcu.codegen.select import StageSelection, select_kernels
+from quantmcu.codegen.timeline import memory_timeline
 from quantmcu.errors import ToolError
 from quantmcu.patch.classes import with_dynamic_classes, with_static_classes
 from quantmcu.patch.receptive_field import NotDivisibleError

@@ -9,7 +9,8 @@ from quantmcu.build.host import HostModel, SanitizedModel
 from quantmcu.build.host_compiler import find_sanitizing_compiler
 from quantmcu.codegen.emit import emit_model
 from quantmcu.codegen.kernel import Core
-from quantmcu.codegen.select import memory_timeline, select_kernels
+from quantmcu.codegen.select import select_kernels
+from quantmcu.codegen.timeline import memory_timeline
 from quantmcu.errors import ToolError
 from quantmcu.memory.buffers import collect_buffers
 from quantmcu.memory.planner import ArenaRegion, plan_memory

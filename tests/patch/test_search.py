@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantmcu.codegen.kernel import Core
-from quantmcu.codegen.select import memory_timeline, select_kernels
+from quantmcu.codegen.select import select_kernels
+from quantmcu.codegen.timeline import memory_timeline
 from quantmcu.memory.buffers import collect_buffers
 from quantmcu.memory.planner import ArenaRegion, plan_memory
 from quantmcu.patch.axis import Axis

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from test_weight_reconstruction import LAYERS, images, network  # noqa: F401  (images is a fixture)
 
 from quantmcu.codegen.kernel import Core
-from quantmcu.codegen.select import memory_timeline, select_kernels
+from quantmcu.codegen.select import select_kernels
+from quantmcu.codegen.timeline import memory_timeline
 from quantmcu.data import Dataset
 from quantmcu.ir import QParams
 from quantmcu.patch.stage import StagePlan, split_program
