@@ -19,7 +19,7 @@ from quantmcu.resources import data_folder
 from quantmcu.results import Result
 
 FILE = "report.html"
-_TEXT = ("size", "count", "milliseconds", "frequency", "percent", "shape", "conditions", "expectation", "sentence")
+_TEXT = ("size", "count", "milliseconds", "percent", "shape", "conditions", "sentence", "figure")
 
 
 def write_report(result: Result) -> None:
@@ -28,7 +28,12 @@ def write_report(result: Result) -> None:
     Raises:
         ToolError: the folder can't be written, or the disk is full.
     """
-    write_page(result.folder / FILE, render_report(result.data, _picture(result)))
+    write_page(result.folder / FILE, page_of(result))
+
+
+def page_of(result: Result) -> str:
+    """The page of a result, with its calibration image where that lies in its folder."""
+    return render_report(result.data, _picture(result))
 
 
 def write_page(path: Path, page: str) -> None:

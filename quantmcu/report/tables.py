@@ -11,8 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from quantmcu.report import charts
-from quantmcu.report.comparison import ComparedFigure
-from quantmcu.report.text import conditions, count, ending, expectation, milliseconds, percent, size
+from quantmcu.report.comparison import ComparedFigure, ComparedLayer, Difference
+from quantmcu.report.text import conditions, count, ending, expectation, figure, milliseconds, percent, size
 from quantmcu.report.verdict import verdict
 from quantmcu.results import Result
 
@@ -155,10 +155,29 @@ def accuracy(result: dict[str, Any]) -> RenderableType:
 
 
 def comparison(rows: Sequence[ComparedFigure], left: str, right: str) -> Table:
-    """Two results side by side."""
-    table = plain_table("=Figure", f">{ending(left, 24)}", f">{ending(right, 24)}", ">Ratio")
+    """Figures of two results side by side."""
+    table = plain_table("=Figure", f">{ending(left, 22)}", f">{ending(right, 22)}", ">Change")
     for row in rows:
-        table.add_row(row.name, _figure(row.left), _figure(row.right), f"{row.ratio:.3f}" if row.ratio else "")
+        shown = percent if row.is_share else figure
+        table.add_row(row.name, shown(row.left), shown(row.right), row.change)
+    return table
+
+
+def compared_conditions(rows: Sequence[Difference]) -> Table:
+    """The conditions in which two results differ."""
+    table = plain_table("=Differs", "A", "B")
+    for row in rows:
+        table.add_row(row.name, Text(row.left), Text(row.right))
+    return table
+
+
+def compared_layers(rows: Sequence[ComparedLayer]) -> Table:
+    """Cycles of two results by layer; `!` marks layers with other bits, kernels or shapes."""
+    table = plain_table("=Layer", "=", ">A", ">B", ">Ratio")
+    for row in rows:
+        cycles = [figure(layer.cycles) if layer is not None else "-" for layer in (row.left, row.right)]
+        ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
+        table.add_row(Text(ending(row.name, 40)), "!" if row.differs else "", *cycles, ratio)
     return table
 
 
@@ -192,9 +211,3 @@ def next_steps(result: Result) -> RenderableType:
 
 def _of(used: int, limit: int) -> str:
     return f"{size(used)} of {size(limit)}, {percent(used / limit)}"
-
-
-def _figure(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"

@@ -43,6 +43,13 @@ def percent(share: float | None, digits: int = 1) -> str:
     return "-" if share is None else f"{100 * share:.{digits}f} %"
 
 
+def figure(value: float | None) -> str:
+    """A number of unknown kind: whole ones in full, others with four digits; a dash for None."""
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
 def shape(dimensions: list[int]) -> str:
     """`96x96x3`, without the batch of 1."""
     return "x".join(str(dimension) for dimension in (dimensions[1:] if len(dimensions) > 1 else dimensions))

@@ -92,10 +92,27 @@ def test_report_and_comparison(quantmcu_command: Command, compiled: Result) -> N
     assert status == 0
     assert "dtcm" in text
     assert (compiled.folder / "report.html").is_file()
-    rows = document(quantmcu_command, "report", compiled.folder, compiled.folder)
+    compared = document(quantmcu_command, "report", compiled.folder, compiled.folder)
+    rows = compared["figures"]
     macs = next(row for row in rows if row["name"] == "MACs")
     assert macs["left"] == macs["right"] == compiled.data["model"]["macs"]
     assert macs["ratio"] == 1
+    assert compared["differences"] == []
+    assert all(row["left"] == row["right"] for row in compared["layers"])
+
+
+def test_a_comparison_as_a_page(quantmcu_command: Command, compiled: Result, tmp_path: Path) -> None:
+    page = tmp_path / "compare.html"
+    status, text, _ = quantmcu_command("report", compiled.folder, compiled.folder, "--html", page)
+    assert status == 0
+    assert "Ratio" in text
+    assert "Two results compared" in page.read_text()
+    status, _, _ = quantmcu_command("report", compiled.folder, "--html", page)
+    assert status == 0
+    assert page.read_text() == (compiled.folder / "report.html").read_text()
+    status, _, messages = quantmcu_command("report", compiled.folder, "--html", tmp_path / "missing" / "page.html")
+    assert status == 3
+    assert "cannot write page.html" in messages
 
 
 def test_inspect(quantmcu_command: Command, small_model: Path) -> None:

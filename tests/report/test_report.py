@@ -16,9 +16,9 @@ from rich.console import Console
 import quantmcu
 import quantmcu.report
 from quantmcu.frontend import load_onnx
-from quantmcu.report import charts, render_report
+from quantmcu.report import charts, render_comparison, render_report
 from quantmcu.report.charts import flattened, timeline
-from quantmcu.report.comparison import compare_results
+from quantmcu.report.comparison import compare_layers, compare_results, differences
 from quantmcu.report.tables import layers
 from quantmcu.report.text import count, ending, milliseconds, percent, size
 from quantmcu.results import Result
@@ -123,8 +123,57 @@ def test_comparison(complete: Result) -> None:
     del other["accuracy"]
     rows = {row.name: row for row in compare_results(complete.data, other)}
     assert rows["latency, ms"].ratio == 2
+    assert (rows["latency, ms"].change, rows["latency, ms"].judgement) == ("2.000", "worse")
+    assert rows["MACs"].judgement == ""
     assert rows["accuracy, float"].right is None
     assert rows["accuracy, float"].ratio is None
+    assert rows["accuracy, float"].change == ""
+
+
+def test_comparison_of_accuracies(complete: Result) -> None:
+    other = copy.deepcopy(complete.data)
+    other["accuracy"]["quantized"] = complete.data["accuracy"]["quantized"] - 0.125
+    row = next(row for row in compare_results(complete.data, other) if row.name == "accuracy, quantized")
+    assert (row.change, row.judgement) == ("-12.5 points", "worse")
+
+
+def test_layers_are_matched_by_name(complete: Result) -> None:
+    other = copy.deepcopy(complete.data)
+    first, second, *_ = other["steps"]
+    second["output_bits"] = 4
+    added = first | {"name": "added"}
+    other["steps"].insert(1, added)
+    other["latency"]["by_layer"][1]["cycles"] *= 2
+    rows = compare_layers(complete.data, other)
+    assert [row.name for row in rows] == [step["name"] for step in other["steps"]]
+    assert [row.differs for row in rows][:3] == [False, True, True]
+    assert rows[1].left is None
+    assert rows[1].ratio is None
+    assert (rows[2].ratio, rows[2].judgement) == (2, "worse")
+    other["latency"]["by_layer"] = []
+    assert {row.ratio for row in compare_layers(complete.data, other)} == {None}, "measured against predicted"
+
+
+def test_what_two_results_differ_in(complete: Result) -> None:
+    assert differences(complete.data, complete.data) == []
+    other = with_classes(complete.data)
+    other["board"]["clock_hz"] = 400_000_000
+    found = {row.name: row for row in differences(complete.data, other)}
+    assert set(found) == {"board", "patches"}
+    assert found["patches"].right == "2x2 to a (recompute)"
+    assert "400 MHz" in found["board"].right
+
+
+def test_page_of_a_comparison(complete: Result) -> None:
+    other = with_classes(complete.data)
+    page = render_comparison(complete.data, other, ("one", "<other>"))
+    text = "".join(parsed(page).itertext())
+    assert "A one: small.onnx on nucleo-f767" in " ".join(text.split())
+    assert "<other>" in text
+    assert "2x2 to a (recompute)" in text
+    assert not re.search(r"\b(src|href)\s*=|url\(|<script|https?:", page)
+    same = "".join(parsed(render_comparison(complete.data, complete.data, ("one", "two"))).itertext())
+    assert "Nothing: model, board, plan, bits" in same
 
 
 def test_figures_as_people_read_them() -> None:
