@@ -13,7 +13,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from benchmarks.layers import LAYERS, Layer
 from quantmcu.codegen.kernel import Core, Kernel, StepContext
-from quantmcu.codegen.kernels.matmul_cost import work_of_pairs, work_of_plan
+from quantmcu.codegen.kernels.matmul_cost import CORRECTION_COSTS, GENERATED_COSTS, work_of_pairs, work_of_plan
 from quantmcu.codegen.kernels.matmul_generated import best_plan
 from quantmcu.codegen.kernels.matmul_layout import Geometry
 from quantmcu.codegen.kernels.matmul_plan import Plan
@@ -91,13 +91,19 @@ def measure(kernel: Kernel, layer: Layer, core: Core, compiler: str) -> Measurem
 
 def measurements(arguments: argparse.Namespace, console: Console) -> Iterator[Measurement]:
     """All that the arguments ask for."""
-    for layer in (layer for layer in LAYERS if arguments.network in (None, layer.network)):
+    for layer in layers(arguments):
         for core in (core for name, core in CORES.items() if arguments.core in (None, name)):
             context, _ = layer.context(core)
             for kernel in _kernels(context, arguments.kernel):
                 for compiler in (name for name in compilers() if arguments.compiler in (None, name)):
                     console.print(f"{layer.title}, {kernel.name}, {core.name}, {compiler}", end="\r", highlight=False)
                     yield measure(kernel, layer, core, compiler)
+
+
+def layers(arguments: argparse.Namespace) -> list[Layer]:
+    """The layers that the arguments ask for."""
+    of_network = [layer for layer in LAYERS if arguments.network in (None, layer.network)]
+    return [replace(layer, weight_bits=arguments.weight_bits) for layer in of_network]
 
 
 def _kernels(context: StepContext, name: str | None) -> list[Kernel]:
@@ -144,23 +150,30 @@ def _work(context: StepContext, kernel: str) -> Mapping[str, float]:
     return work_of_plan(plan)
 
 
-def fit(found: list[Measurement], kernel: str, core: Core) -> tuple[dict[str, float], float]:
-    """Costs that minimise the relative errors, all at least 0, and the largest relative error with them."""
-    layers = {layer.title: layer for layer in LAYERS}
+def fit(found: list[Measurement], layers: list[Layer], kernel: str, core: Core) -> tuple[dict[str, float], float]:
+    """Costs that minimise the relative errors, all at least 0, and the largest relative error with them.
+
+    With 4-bit weights, only the costs of what they add.
+    """
+    contexts = {layer.title: layer.context(core)[0] for layer in layers}
     mine = [m for m in found if (m.kernel, m.core) == (kernel, core.name)]
-    works = [_work(layers[m.layer].context(core)[0], kernel) for m in mine]
-    kinds = list(works[0])
-    matrix = np.array([[work[kind] / m.cycles for kind in kinds] for work, m in zip(works, mine, strict=True)])
-    costs = _non_negative_least_squares(matrix)
-    return dict(zip(kinds, np.round(costs, 3).tolist(), strict=True)), float(np.abs(matrix @ costs - 1).max())
+    works = [_work(contexts[m.layer], kernel) for m in mine]
+    known = GENERATED_COSTS[core.name] if any(layer.weight_bits < 8 for layer in layers) else {}
+    kinds = [kind for kind in works[0] if kind in CORRECTION_COSTS[core.name] or not known]
+    fixed = np.array([sum(known.get(k, 0) * work[k] for k in work if k not in kinds) for work in works])
+    cycles = np.array([m.cycles for m in mine])
+    matrix = np.array([[work[kind] for kind in kinds] for work in works]) / cycles[:, None]
+    costs = _non_negative_least_squares(matrix, 1 - fixed / cycles)
+    error = float(np.abs(matrix @ costs + fixed / cycles - 1).max())
+    return dict(zip(kinds, np.round(costs, 3).tolist(), strict=True)), error
 
 
-def _non_negative_least_squares(matrix: np.ndarray) -> np.ndarray:
-    """x >= 0 with matrix @ x near 1: leaves out the most negative unknown until there is none."""
+def _non_negative_least_squares(matrix: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """x >= 0 with matrix @ x near `target`: leaves out the most negative unknown until there is none."""
     kept = np.ones(matrix.shape[1], bool)
     result = np.zeros(matrix.shape[1])
     while True:
-        solution: np.ndarray = np.linalg.lstsq(matrix[:, kept], np.ones(len(matrix)), rcond=None)[0]
+        solution: np.ndarray = np.linalg.lstsq(matrix[:, kept], target, rcond=None)[0]
         if solution.min() >= 0:
             result[kept] = solution
             return result
@@ -174,6 +187,7 @@ def main() -> None:
     parser.add_argument("--core", choices=list(CORES))
     parser.add_argument("--compiler", choices=compilers())
     parser.add_argument("--kernel", help="its name; default: all kernels of DSP instructions")
+    parser.add_argument("--weight-bits", type=int, choices=[8, 4], default=8)
     parser.add_argument("--json", type=Path, help="write the measurements to this file")
     parser.add_argument("--fit", choices=["matmul_dsp", "matmul_generated"], help="fit the costs of this kernel")
     arguments = parser.parse_args()
@@ -186,7 +200,7 @@ def main() -> None:
     report: Callable[[object], None] = Console(width=100).print
     for name, core in CORES.items():
         if arguments.fit and arguments.core in (None, name):
-            costs, error = fit(found, arguments.fit, core)
+            costs, error = fit(found, layers(arguments), arguments.fit, core)
             report({name: costs})
             report(f"largest relative error {error:.1%}")
 

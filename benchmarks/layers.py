@@ -26,6 +26,7 @@ class Layer:
     stride: int = 1
     repeats: int = 1
     depthwise: bool = False
+    weight_bits: int = 8
 
     @property
     def pads(self) -> tuple[int, int, int, int]:
@@ -54,25 +55,30 @@ class Layer:
         kind = "dw" if self.depthwise else "fc" if self.size == (1, 1) else "conv"
         channels = f"{self.channels}" if self.depthwise else f"{self.channels}->{self.outputs}"
         stride = f" /{self.stride}" if self.stride > 1 else ""
-        return f"{kind} {self.kernel[0]}x{self.kernel[1]} {channels} @{self.size[0]}x{self.size[1]}{stride}"
+        bits = f" w{self.weight_bits}" if self.weight_bits < 8 else ""
+        return f"{kind} {self.kernel[0]}x{self.kernel[1]} {channels} @{self.size[0]}x{self.size[1]}{stride}{bits}"
 
     def context(self, core: Core, seed: int = 0) -> tuple[StepContext, NDArray[np.uint8]]:
         """A step of this shape with random weights, and random input codes."""
         random = np.random.default_rng(seed)
         groups = self.channels if self.depthwise else 1
         depth = self.kernel[0] * self.kernel[1] * self.channels // groups
+        largest = 2 ** (self.weight_bits - 1) - 1
+        deviation = largest / 4
         weight = np.clip(
-            np.rint(random.normal(0, 32, (self.outputs, *self.kernel, self.channels // groups))), -127, 127
+            np.rint(random.normal(0, deviation, (self.outputs, *self.kernel, self.channels // groups))),
+            -largest,
+            largest,
         )
         step = Convolution(
             name="layer",
             inputs=("input",),
             output="output",
             weight=weight.astype(np.int8),
-            weight_bits=8,
+            weight_bits=self.weight_bits,
             bias=(-128 * weight.sum(axis=(1, 2, 3))).astype(np.int32),
             requantize=requantize_for(
-                random.uniform(0.3, 1, self.outputs) * 60 / (np.sqrt(depth) * 32 * 75), 7, 0, 255
+                random.uniform(0.3, 1, self.outputs) * 60 / (np.sqrt(depth) * deviation * 75), 7, 0, 255
             ),
             input_zero_point=128,
             strides=(self.stride, self.stride),

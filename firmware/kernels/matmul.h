@@ -6,6 +6,7 @@
  * Tile. A pixel's channels are padded to groups of four; a group is two words of two 16-bit lanes:
  *     plain scheme:           { x0, x2 }                                { x1, x3 }
  *     half-extension scheme:  { 255 - x1, 255 - x3 }                    { 256 (127 - x0) + x1, 256 (127 - x2) + x3 }
+ *     nibble scheme:          { x1, x3 }                                { 16 x0 - x1, 16 x2 - x3 }
  * The inputs of an output pixel, its receptive field, are a list of pieces of equal size in the tile. Pieces of neighbouring
  * pixels lie at a fixed distance and may overlap. The words of `interleave` pixels alternate (kernel 1x1 only).
  *
@@ -21,6 +22,11 @@
  *                             bias and multiplier are made for that, the left shift included
  *     restored scheme:        as the half-extension; of each sum its least possible value is taken away, so that it lies in
  *                             0 .. 2^32 - 1; divided by 256, it gets the least value back, which stands before the multipliers
+ *     nibble scheme:          weights of 4 bits, one word for the groups of two channels: bytes n0 + 16 n1 and n2 + 16 n3 of
+ *                             the even channel, in the places 0 and 2, and of the odd one, in 1 and 3; n = w + 8, or 0 in
+ *                             places that no code is in. The sum comes out 16 times too large, and by 128 times the sum of
+ *                             the codes too large: the same for all channels, so it is computed once for each pixel, its
+ *                             correction
  * Where the number of channels is no multiple of m, the last block overlaps the one before it.
  */
 #ifndef QMCU_MATMUL_H
@@ -60,6 +66,7 @@ typedef struct {
     int32_t piece_groups; /* groups of four inputs in a piece */
     int32_t step;         /* bytes in the tile from a group of pixels, or a pixel, to the next */
     int32_t block_words;  /* words of the weights of a block of channels */
+    int32_t tile_words;   /* nibble scheme: words of scratch memory before the corrections of a job's pixels, and the columns' */
 } qmcu_matmul_params;
 
 /* What a block function has to do. Generated ones know the first fields by their place. */
@@ -72,6 +79,7 @@ struct qmcu_matmul_job {
     int32_t pitch;  /* bytes from an output pixel to the next */
     int32_t step;   /* as in the parameters */
     int32_t zero_point;
+    int32_t *corrections; /* of the pixels, nibble scheme */
     /* Known to generated block functions: */
     int32_t shift;
     int32_t piece_groups;
@@ -93,10 +101,15 @@ typedef struct {
     void (*narrow)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t count);
     /* 3 or 4 pixels of `bytes` codes each, `step` bytes apart, interleaved; all addresses and sizes are multiples of 4 */
     void (*pixels)(uint32_t *tile, const uint8_t *codes, int32_t bytes, int32_t step, int32_t interleave);
+    /* Corrections for `count` columns of `bytes` codes each, `step` bytes apart. NULL: the scheme needs none. */
+    void (*correct)(int32_t *corrections, const uint8_t *codes, int32_t bytes, int32_t step, int32_t count);
 } qmcu_matmul_widening;
 
 extern const qmcu_matmul_widening qmcu_matmul_plain;
 extern const qmcu_matmul_widening qmcu_matmul_half;
+extern const qmcu_matmul_widening qmcu_matmul_nibble;
+
+void qmcu_matmul_correct(int32_t *corrections, const uint8_t *codes, int32_t bytes, int32_t step, int32_t count);
 
 /* Kernel 1x1 without padding, any stride. Input and output may start at the same address when no output pixel lies on
  * an input pixel that is read later. */
@@ -128,6 +141,9 @@ void qmcu_matmul_portable_plain(const qmcu_matmul_job *job, int32_t channels, in
                                 const int32_t *pixel_words);
 void qmcu_matmul_portable_wide(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,
                                const int32_t *pixel_words);
+/* right_shift: of the sums before they are multiplied. */
+void qmcu_matmul_portable_nibble(const qmcu_matmul_job *job, int32_t channels, int32_t pixels,
+                                 const int32_t *pixel_words, int32_t right_shift);
 
 /* The two drivers with a block function of DSP instructions for blocks of two channels, plain scheme. */
 void qmcu_matmul_pixels_dsp(const qmcu_matmul_params *layer, const uint8_t *input, uint8_t *output, void *scratch);

@@ -12,7 +12,7 @@ static int32_t smaller(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
-static qmcu_matmul_job job_of(const qmcu_matmul_params *layer, const uint32_t **pieces)
+static qmcu_matmul_job job_of(const qmcu_matmul_params *layer, const uint32_t **pieces, uint32_t *tile)
 {
     return (qmcu_matmul_job){
         .pieces = pieces,
@@ -20,6 +20,7 @@ static qmcu_matmul_job job_of(const qmcu_matmul_params *layer, const uint32_t **
         .pitch = layer->output_channels,
         .step = layer->step,
         .zero_point = layer->zero_point,
+        .corrections = (int32_t *)tile + layer->tile_words,
         .shift = layer->shift,
         .piece_groups = layer->piece_groups,
         .interleave = layer->interleave,
@@ -78,7 +79,7 @@ void qmcu_matmul_drive_pixels(const qmcu_matmul_params *layer, const uint8_t *in
     uint32_t *tile = scratch;
     piece_list pieces;
     const int32_t step = layer->stride_x * layer->input_channels;
-    qmcu_matmul_job job = job_of(layer, pieces);
+    qmcu_matmul_job job = job_of(layer, pieces, tile);
     const int32_t row_chunks = (layer->output_width + layer->tile_pixels - 1) / layer->tile_pixels;
     const int32_t chunks = layer->output_height * row_chunks;
     for (int32_t i = 0; i < chunks; i++) {
@@ -87,6 +88,9 @@ void qmcu_matmul_drive_pixels(const qmcu_matmul_params *layer, const uint8_t *in
         const uint8_t *codes = input + y * layer->stride_y * layer->input_width * layer->input_channels + x * step;
         job.pixels = smaller(layer->output_width - x, layer->tile_pixels);
         widen_pixels(layer, tile, codes, job.pixels, step, widening);
+        if (widening->correct != NULL) {
+            widening->correct(job.corrections, codes, layer->input_channels, step, job.pixels);
+        }
         *add_pieces(layer, pieces, tile) = NULL;
         job.output = output + (y * layer->output_width + x) * layer->output_channels;
         block(&job);
@@ -100,6 +104,7 @@ typedef struct {
     const qmcu_matmul_params *layer;
     const qmcu_matmul_widening *widening;
     uint32_t *tile;
+    int32_t *corrections; /* of the columns, if the scheme needs them */
     int32_t rows;    /* kernel height with dilation */
     int32_t columns; /* of the padded map that are needed */
     int32_t left;    /* of these, columns of padding before the map */
@@ -113,6 +118,7 @@ static row_ring ring_of(const qmcu_matmul_params *layer, void *scratch, const qm
     ring.columns = (layer->output_width - 1) * layer->stride_x + (layer->kernel_width - 1) * layer->dilation_x + 1;
     ring.left = smaller(layer->pad_left, ring.columns);
     ring.inside = smaller(layer->input_width, ring.columns - ring.left);
+    ring.corrections = (int32_t *)ring.tile + layer->tile_words + layer->output_width;
     return ring;
 }
 
@@ -192,6 +198,49 @@ static void widen_sequence(const row_ring *ring, uint32_t *target, const uint8_t
     }
 }
 
+static int32_t *corrections_of_row(const row_ring *ring, int32_t row)
+{
+    return ring->corrections + row % ring->rows * ring->columns;
+}
+
+/* Corrections of the columns of one row of the padded map; `codes` is NULL where it is padding. */
+static void correct_columns(const row_ring *ring, int32_t row, const uint8_t *codes)
+{
+    const int32_t channels = ring->layer->input_channels;
+    int32_t *const target = corrections_of_row(ring, row);
+    const uint8_t padding = (uint8_t)ring->layer->input_zero_point;
+    int32_t of_padding;
+    ring->widening->correct(&of_padding, &padding, 1, 0, 1);
+    for (int32_t x = 0; x < ring->columns; x++) {
+        target[x] = of_padding * channels;
+    }
+    if (codes != NULL) {
+        ring->widening->correct(target + ring->left, codes, channels, channels, ring->inside);
+    }
+}
+
+/* Corrections of the pixels of an output row: those of the columns in their receptive fields. */
+static void correct_pixels(const row_ring *ring, int32_t first_row, int32_t *corrections)
+{
+    const qmcu_matmul_params *const layer = ring->layer;
+    int32_t *const sums = ring->corrections + ring->rows * ring->columns;
+    __builtin_memcpy(sums, corrections_of_row(ring, first_row), (size_t)ring->columns * sizeof *sums);
+    for (int32_t ky = 1; ky < layer->kernel_height; ky++) {
+        const int32_t *const row = corrections_of_row(ring, first_row + ky * layer->dilation_y);
+        for (int32_t x = 0; x < ring->columns; x++) {
+            sums[x] += row[x];
+        }
+    }
+    const int32_t *first = sums;
+    for (int32_t x = 0; x < layer->output_width; x++, first += layer->stride_x) {
+        int32_t sum = 0;
+        for (int32_t kx = 0; kx < layer->kernel_width; kx++) {
+            sum += first[kx * layer->dilation_x];
+        }
+        corrections[x] = sum;
+    }
+}
+
 /* Widens one row of the padded map into the ring. */
 static void widen_row(const row_ring *ring, int32_t row, const uint8_t *input)
 {
@@ -199,6 +248,9 @@ static void widen_row(const row_ring *ring, int32_t row, const uint8_t *input)
     const int32_t y = row - layer->pad_top;
     const uint8_t *codes = input + y * layer->input_width * layer->input_channels;
     uint32_t *target = ring_row(ring, row);
+    if (ring->widening->correct != NULL) {
+        correct_columns(ring, row, y < 0 || y >= layer->input_height ? NULL : codes);
+    }
     if (y < 0 || y >= layer->input_height) {
         fill_with_padding(ring, target, (layer->phases > 0 ? layer->phases : 1) * layer->row_words);
     } else if (layer->phases == 0) {
@@ -230,7 +282,7 @@ void qmcu_matmul_drive_rows(const qmcu_matmul_params *layer, const uint8_t *inpu
     const row_ring ring = ring_of(layer, scratch, widening);
     const int32_t row_codes = layer->output_width * layer->output_channels;
     piece_list pieces;
-    qmcu_matmul_job job = job_of(layer, pieces);
+    qmcu_matmul_job job = job_of(layer, pieces, ring.tile);
     job.pixels = layer->output_width;
     int32_t widened = 0; /* rows of the padded map before this one are in the ring, or not needed any more */
     for (int32_t y = 0; y < layer->output_height; y++, output += row_codes) {
@@ -239,6 +291,9 @@ void qmcu_matmul_drive_rows(const qmcu_matmul_params *layer, const uint8_t *inpu
             widen_row(&ring, widened, input);
         }
         find_pieces(&ring, first, pieces);
+        if (widening->correct != NULL) {
+            correct_pixels(&ring, first, job.corrections);
+        }
         job.output = output;
         block(&job);
         clamp(layer, output, row_codes);
@@ -272,6 +327,7 @@ void qmcu_matmul_split(const qmcu_matmul_job *job, const qmcu_matmul_blocks *blo
             *piece += part.groups * (job->step / 4);
         }
         part.output += part.groups * blocks->pixels * job->pitch;
+        part.corrections += part.groups * blocks->pixels;
         part.groups = 1;
         all_channels(&part, blocks->channels, blocks->rest);
     }

@@ -1,4 +1,6 @@
 /* Widens codes into the tile of the matrix product kernels. See matmul.h. */
+#include <stddef.h>
+
 #include "dsp.h"
 #include "matmul.h"
 
@@ -22,6 +24,16 @@ DSP_INLINE uint32_t second_half(uint32_t codes)
     return dsp_rev16(codes) ^ 0x7f007f00u;
 }
 
+DSP_INLINE uint32_t first_nibble(uint32_t codes)
+{
+    return dsp_uxtb16_ror8(codes);
+}
+
+DSP_INLINE uint32_t second_nibble(uint32_t codes)
+{
+    return dsp_ssub16(dsp_uxtb16(codes) << 4, dsp_uxtb16_ror8(codes));
+}
+
 /* Less than four codes, or codes at any address. */
 DSP_INLINE uint32_t load_codes(const uint8_t *codes, int32_t bytes)
 {
@@ -33,7 +45,7 @@ DSP_INLINE uint32_t load_codes(const uint8_t *codes, int32_t bytes)
 }
 
 /* Codes at an odd address are put together from the two words that they lie in. */
-#define DEFINE_WIDENING(scheme)                                                                                        \
+#define DEFINE_WIDENING(scheme, correct)                                                                                \
     DSP_INLINE void store_##scheme(uint32_t *tile, uint32_t codes, int32_t interleave)                                 \
     {                                                                                                                  \
         tile[0] = first_##scheme(codes);                                                                               \
@@ -114,7 +126,8 @@ DSP_INLINE uint32_t load_codes(const uint8_t *codes, int32_t bytes)
             widen_pixels_##scheme(tile, codes, bytes, step, 4);                                                        \
         }                                                                                                              \
     }                                                                                                                  \
-    const qmcu_matmul_widening qmcu_matmul_##scheme = {run_##scheme, narrow_##scheme, pixels_##scheme};
+    const qmcu_matmul_widening qmcu_matmul_##scheme = {run_##scheme, narrow_##scheme, pixels_##scheme, correct};
 
-DEFINE_WIDENING(plain)
-DEFINE_WIDENING(half)
+DEFINE_WIDENING(plain, NULL)
+DEFINE_WIDENING(half, NULL)
+DEFINE_WIDENING(nibble, qmcu_matmul_correct)

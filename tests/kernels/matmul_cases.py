@@ -64,6 +64,7 @@ def make_case(
     extreme: str = "random",
     ratio: float = 1.0,
     limits: tuple[int, int] = (0, 255),
+    weight_bits: int = 8,
 ) -> tuple[StepContext, Codes]:
     """A step and input codes.
 
@@ -85,7 +86,7 @@ def make_case(
     elif extreme == "aligned":
         weight[:] = np.sign(weight + 0.5) * largest_weight
         codes[:] = np.where(weight[0, 0, 0] > 0, 255, 0)
-    weight = np.minimum(weight, 127)
+    weight = np.clip(weight, -(2 ** (weight_bits - 1)), 2 ** (weight_bits - 1) - 1)
     input_zero_point = int(random.integers(0, 256))
     bias = random.integers(-2000, 2000, shape.outputs) - input_zero_point * weight.sum(axis=(1, 2, 3))
     spread = ratio * 128 / (np.sqrt(depth) * 74 * max(largest_weight, 1) * 0.58)
@@ -94,7 +95,7 @@ def make_case(
         random.uniform(0.5, 1.5, shape.outputs) * spread, int(random.integers(low, high + 1)), low, high
     )
     step = Convolution(
-        name="conv", inputs=("in0",), output="out", weight=weight.astype(np.int8), weight_bits=8,
+        name="conv", inputs=("in0",), output="out", weight=weight.astype(np.int8), weight_bits=weight_bits,
         bias=bias.astype(np.int32), requantize=requantize, input_zero_point=input_zero_point,
         strides=shape.strides, dilations=shape.dilations, pads=shape.pads,
     )  # fmt: skip

@@ -64,22 +64,36 @@ def random_shape(random: np.random.Generator) -> Shape:
     return Shape(size, channels, int(random.integers(2, 14)), kernel, strides, dilations, pads)  # type: ignore[arg-type]
 
 
-@cache
+# Largest weights and ratios of scales. Weights of -128 do not fit the half-extension; large ratios need a left shift;
+# small ones of 4-bit weights a right shift of the sums.
+EIGHT_BITS = [(127, 1.0), (127, 0.0001), (128, 100.0), (127, 100.0), (128, 1.0)]
+FOUR_BITS = [(7, 1.0), (8, 0.0001), (8, 1.0), (7, 3.0)]
+
+
 def cases(core: Core, random_count: int) -> list[tuple[StepContext, list[Codes]]]:
     """Steps that the kernel supports, all schemes and ways of control among them."""
+    found = [*cases_of(core, random_count, 8), *cases_of(core, random_count, 4)]
+    plans = [plan_of(context) for context, _ in found]
+    assert {plan.scheme for plan in plans} == set(Scheme)
+    assert {plan.whole.right_shift > 0 for plan in plans} == {False, True}
+    return found
+
+
+@cache
+def cases_of(core: Core, random_count: int, weight_bits: int) -> list[tuple[StepContext, list[Codes]]]:
+    """Those with weights of so many bits."""
     random = np.random.default_rng(2024)
     extremes = ("random", "low", "high", "aligned")
     found = []
+    ranges = EIGHT_BITS if weight_bits == 8 else FOUR_BITS
     for seed, shape in enumerate([*FIXED, *(random_shape(random) for _ in range(random_count))]):
-        # Weights of -128 do not fit the half-extension; large ratios need a left shift.
-        largest_weight, ratio = [(127, 1.0), (127, 0.0001), (128, 100.0), (127, 100.0), (128, 1.0)][seed % 5]
+        largest_weight, ratio = ranges[seed % len(ranges)]
         limits = [(0, 255), (0, 255), (9, 230)][seed % 3]
-        context, codes = make_case(shape, seed, core, largest_weight, extremes[seed % 4], ratio, limits)
+        context, codes = make_case(shape, seed, core, largest_weight, extremes[seed % 4], ratio, limits, weight_bits)
         if KERNEL.unsupported(context) is None:
             found.append((context, [codes]))
     assert len(found) > 0.8 * (len(FIXED) + random_count)
     plans = [plan_of(context) for context, _ in found]
-    assert {plan.scheme for plan in plans} == set(Scheme)
     assert {plan.whole.control for plan in plans} == set(Control)
     assert {plan.layout.phases > 0 for plan in plans} == {False, True}
     assert {plan.layout.backwards for plan in plans} == {False, True}
@@ -162,13 +176,24 @@ PREDICTED = [
 
 
 @pytest.mark.parametrize("core", CORES)
-@pytest.mark.parametrize("name", ["matmul_generated", "matmul_dsp"])
-def test_predicted_cycles_are_those_measured(core: Core, name: str) -> None:
+@pytest.mark.parametrize(("name", "weight_bits"), [("matmul_generated", 8), ("matmul_generated", 4), ("matmul_dsp", 8)])
+def test_predicted_cycles_are_those_measured(core: Core, name: str, weight_bits: int) -> None:
     kernel = kernel_named(name)
-    made = [make_case(shape, 0, core, largest_weight=40) for shape in PREDICTED]
+    made = [make_case(shape, 0, core, largest_weight=40, weight_bits=weight_bits) for shape in PREDICTED]
     steps = [(context, [codes]) for context, codes in made]
     for (context, _), run in zip(steps, check_on_core(kernel, core, steps, compilers()[0], guard=False), strict=True):
         assert kernel.cycles(context) == pytest.approx(run.cycles, rel=0.2)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_weights_of_4_bits_cost_no_more_time_where_pixels_share_them(core: Core) -> None:
+    shapes = [Shape((12, 12), 64, 64), Shape((5, 5), 160, 320), Shape((3, 3), 960, 160), Shape((9, 9), 32, 192)]
+    cycles = {}
+    for bits, largest_weight in ((8, 40), (4, 7)):
+        made = [make_case(shape, 0, core, largest_weight, weight_bits=bits) for shape in shapes]
+        runs = check_on_core(KERNEL, core, [(c, [codes]) for c, codes in made], compilers()[0], guard=False)
+        cycles[bits] = sum(run.cycles for run in runs)
+    assert cycles[4] < 1.08 * cycles[8]
 
 
 def test_generates_the_same_text_twice() -> None:
@@ -179,5 +204,7 @@ def test_generates_the_same_text_twice() -> None:
 def test_says_what_it_cannot_do() -> None:
     assert KERNEL.unsupported(make_case(FIXED[0], 0, CORTEX_M0)[0]) == "cores with DSP instructions only"
     assert KERNEL.unsupported(make_case(Shape((3, 3), 4, 1), 0)[0]) == "two output channels or more"
+    two_bits = make_case(FIXED[0], 0, largest_weight=1, weight_bits=2)[0]
+    assert KERNEL.unsupported(two_bits) == "weights of 8 or 4 bits only"
     wide = make_case(Shape((3, 12), 1200, 2, (1, 3)), 0)[0]
     assert KERNEL.unsupported(wide) == "receptive fields of neighbouring pixels within 4 KiB of the tile"

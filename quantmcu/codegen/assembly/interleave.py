@@ -9,7 +9,7 @@ _REGISTER = re.compile(r"\b(?:r\d+|sp|lr)\b")
 _MULTIPLY, _DSP, _LOAD, _STORE, _ALU = "multiply", "dsp", "load", "store", "alu"
 # Instructions further apart than this keep their order.
 _WINDOW = 48
-_KINDS = {"sm": _MULTIPLY, "us": _DSP, "sx": _DSP, "pk": _DSP, "ld": _LOAD, "st": _STORE}
+_KINDS = {"sm": _MULTIPLY, "us": _DSP, "sx": _DSP, "ux": _DSP, "pk": _DSP, "ld": _LOAD, "st": _STORE}
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ def interleave_for_dual_issue(lines: list[str], ordered_stores: bool = False, is
     With `is_loop`, the path goes on through the next turn, which waits for what it needs at its start.
 
     Loads and stores of memory are assumed not to touch the same bytes; with `ordered_stores`, stores may touch the same
-    ones. Understands what the generator emits: loads, stores, SMxxx, USAT, SXTB16, PKHBT, ADD, MOV, and one CMP, whose
-    flags nothing else changes.
+    ones. Understands what the generator emits: loads, stores, SMxxx, USAT, SXTB16, UXTB16, PKHBT, ADD, AND, ASR, MOV,
+    and one CMP, whose flags nothing else changes.
     """
     instructions = [_parse(line) for line in lines]
     height = _heights(instructions * (2 if is_loop else 1), ordered_stores)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 
+from quantmcu.codegen.assembly.block_kernel import LARGEST_OFFSET, BlockKernel, Control, Scheme
 from quantmcu.codegen.assembly.dual_issue import order_for_dual_issue
 from quantmcu.codegen.assembly.interleave import interleave_for_dual_issue
-from quantmcu.codegen.assembly.products import Extend, Load, Product, Products
+from quantmcu.codegen.assembly.products import Extend, Load, LowNibbles, Product, Products
 from quantmcu.codegen.assembly.single_issue import cycles_of_single_issue, order_for_single_issue
 
 _TILE, _WEIGHTS = "r0", "r1"
 _OTHERS = [f"r{number}" for number in range(2, 13)] + ["lr"]
-_LARGEST_OFFSET = 4095  # of a load
 
 # Fields of qmcu_matmul_job, in bytes.
 _JOB = {
@@ -26,6 +25,7 @@ _JOB = {
     "pitch": 20,
     "step": 24,
     "zero_point": 28,
+    "corrections": 32,
 }
 # Words on the stack: the job; `block`, the output of the current block of channels; `next`, the next entry of the list
 # of pieces, or the end of the only one; the list.
@@ -34,109 +34,11 @@ _LIST = 4 * len(_FRAME)
 _SAVED_WORDS = 9
 
 
-class Scheme(Enum):
-    """How weights and pixels are multiplied (firmware/kernels/matmul.h)."""
-
-    HALF = "half"  # half-extension: one word for four weights
-    RESTORED = "restored"  # the same, and the sums, 256 times too large, are divided before they are multiplied
-    PLAIN = "plain"  # int8 weights, extended in two steps: one word for four weights
-    WIDE = "wide"  # int16 weights: two words for four weights
-
-
-class Control(Enum):
-    """How the code goes through an output's inputs."""
-
-    UNROLLED = "unrolled"  # all pieces one after the other
-    LOOP = "loop"  # over the list of pieces
-    LINEAR = "linear"  # over equal parts of a single piece
-
-
-@dataclass(frozen=True)
-class BlockKernel:
-    """A block function: `channels` x `pixels` sums in registers.
-
-    Attributes:
-        dual_issue: ordered for Cortex-M7, else for Cortex-M4.
-        groups: groups of four inputs that are unrolled: of a piece, or of a part of it.
-        pieces: entries of the list of pieces.
-        pixel_offsets: in the tile, bytes from the first pixel to each.
-        group_bytes: from a group of four inputs to the next.
-        half_bytes: between the two words of a group.
-    """
-
-    dual_issue: bool
-    scheme: Scheme
-    control: Control
-    channels: int
-    pixels: int
-    groups: int
-    pieces: int
-    pixel_offsets: tuple[int, ...]
-    group_bytes: int
-    half_bytes: int
-
-    @property
-    def symbol(self) -> str:
-        """C name: core, scheme, block, unrolled inputs and how often, layout of the tile."""
-        core = "m7" if self.dual_issue else "m4"
-        last = self.pixel_offsets[-1]
-        equal = self.pixel_offsets == tuple(p * last // max(self.pixels - 1, 1) for p in range(self.pixels))
-        pixels = str(self.pixel_offsets[1 % self.pixels]) if equal else "_".join(map(str, self.pixel_offsets))
-        return (
-            f"qmcu_matmul_{core}_{self.scheme.value}_{self.channels}x{self.pixels}"
-            f"_{4 * self.groups}x{self.pieces}_{self.control.value}_{pixels}_{self.group_bytes}_{self.half_bytes}"
-        )
-
-    @property
-    def is_half(self) -> bool:
-        """Whether it reads the tile of the half-extension."""
-        return self.scheme in (Scheme.HALF, Scheme.RESTORED)
-
-    @property
-    def parameter_words(self) -> int:
-        """Words of one channel behind the weights."""
-        return 2 if self.scheme is Scheme.RESTORED else 1
-
-    @property
-    def weight_words(self) -> int:
-        """Words of the weights of one channel and group."""
-        return 2 if self.scheme is Scheme.WIDE else 1
-
-    @property
-    def loads_weights_twice(self) -> bool:
-        """Whether a plain word of weights can't stay in a register for its second extension."""
-        return self.channels * self.pixels > 6
-
-    @property
-    def operands_of_group(self) -> int:
-        """Loads and extensions of a group of four inputs."""
-        weights = 2 * self.channels
-        if self.scheme is Scheme.PLAIN:
-            weights = (4 if self.loads_weights_twice else 3) * self.channels
-        return 2 * self.pixels + weights
-
-    @property
-    def code_of_group(self) -> int:
-        """Bytes of code of an unrolled group of four inputs."""
-        return 4 * (2 * self.channels * self.pixels + self.operands_of_group)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes of the weights that the unrolled code reads."""
-        unrolled = self.groups * (self.pieces if self.control is Control.UNROLLED else 1)
-        return 4 * self.channels * self.weight_words * unrolled
-
-    @property
-    def fits_offsets(self) -> bool:
-        """Whether all words can be addressed."""
-        tile = max(self.pixel_offsets) + (self.groups - 1) * self.group_bytes + self.half_bytes
-        return max(tile, self.weight_bytes + 16 * self.channels) <= _LARGEST_OFFSET
-
-
 # Cycles a group of four inputs that operands come too late on Cortex-M7, in blocks of two channels (`dual_issue`).
 _LOST_FOR_LACK_OF_REGISTERS = {
     (Scheme.HALF, 4): 1,
     (Scheme.RESTORED, 4): 1,
+    (Scheme.NIBBLE, 4): 1,
     (Scheme.PLAIN, 4): 3,
     (Scheme.PLAIN, 3): 2,
 }
@@ -174,7 +76,7 @@ def generate_block_kernel(kernel: BlockKernel) -> tuple[str, ...]:
         ValueError: the block needs more registers, or larger offsets, than there are.
     """
     if not kernel.fits_offsets:
-        raise ValueError(f"{kernel.symbol}: offsets beyond {_LARGEST_OFFSET}")
+        raise ValueError(f"{kernel.symbol}: offsets beyond {LARGEST_OFFSET}")
     return tuple(_Generator(kernel).lines())
 
 
@@ -258,13 +160,27 @@ class _Generator:
         k = self.kernel
         skipped = 0 if first else self._parameters_end
         lines = [f"ldr.w {row[0]}, [{_WEIGHTS}, #{skipped + 4 * c}]" for c, row in enumerate(self.sums)]
+        is_corrected = k.scheme is Scheme.NIBBLE
+        lines += self._add_corrections() if is_corrected else []
         lines += [f"ldr.w {_TILE}, [sp, #{_LIST}]", f"add.w {_WEIGHTS}, {_WEIGHTS}, #{skipped + 4 * k.channels}"]
         if k.control is Control.UNROLLED:
             return lines
         if k.control is Control.LOOP:
             second = self.data[-1]
             lines += [f"add.w {second}, sp, #{_LIST + 4}", f"str.w {second}, [sp, #{_FRAME['next']}]"]
+        if is_corrected:
+            return lines
         return lines + [f"mov.w {row[p]}, {row[0]}" for row in self.sums for p in range(1, k.pixels)]
+
+    def _add_corrections(self) -> list[str]:
+        """Starts each sum with the bias and the correction of its pixel."""
+        lines = [f"ldr.w {_TILE}, [sp, #{_FRAME['corrections']}]"]
+        pixels = list(reversed(range(self.kernel.pixels)))  # the first one's registers hold the biases
+        for pair in (pixels[i : i + 2] for i in range(0, len(pixels), 2)):
+            registers = dict(zip(pair, (self.data[1], self.data[3]), strict=False))
+            lines += [f"ldr.w {register}, [{_TILE}, #{4 * p}]" for p, register in registers.items()]
+            lines += [f"add.w {row[p]}, {row[0]}, {register}" for p, register in registers.items() for row in self.sums]
+        return lines
 
     @property
     def _parameters(self) -> int:
@@ -284,7 +200,7 @@ class _Generator:
         block = Products()
         runs = k.pieces if k.control is Control.UNROLLED else 1
         block.addresses = {(_TILE, run): f"ldr.w {_TILE}, [sp, #{_LIST + 4 * run}]" for run in range(1, runs)}
-        started: set[str] = set()
+        started = {register for row in self.sums for register in row} if k.scheme is Scheme.NIBBLE else set()
         for run in range(runs):
             for group in range(k.groups):
                 self._add_group(block, run, group, started)
@@ -298,7 +214,7 @@ class _Generator:
                 offset = pixel_offset + group * k.group_bytes + half * k.half_bytes
                 block.values[f"x{index}_{half}_{p}"] = Load(_TILE, offset, run)
         for c in range(k.channels):
-            block.values |= self._weights(index, c)
+            block.values |= self._nibbles(index, c) if k.scheme is Scheme.NIBBLE else self._weights(index, c)
         comment = f"inputs {4 * group} to {4 * group + 3} of {'piece ' + str(run) if k.pieces > 1 else 'the part'}"
         for first in range(0, k.channels, 2):
             for half in range(2):
@@ -328,6 +244,13 @@ class _Generator:
         words = [Load(_WEIGHTS, 4 * ((2 * index + half) * k.channels + channel)) for half in range(2)]
         return {first: words[0], second: words[1]}
 
+    def _nibbles(self, index: int, channel: int) -> dict[str, Load | Extend]:
+        """The same for 4-bit weights: bytes n0 + 16 n1 of an even channel and of the next one take turns in a word."""
+        bytes_, word = f"w{index}_0_{channel}", f"v{index}_{channel // 2}"
+        load = Load(_WEIGHTS, 4 * (index * self.kernel.weight_words + channel // 2))
+        of_channel = Extend(word, 8 * (channel % 2), is_signed=False)
+        return {word: load, bytes_: of_channel, f"w{index}_1_{channel}": LowNibbles(bytes_)}
+
     def _next_part(self) -> list[str]:
         k = self.kernel
         a = self.data[0]
@@ -353,6 +276,8 @@ class _Generator:
                 lines += [f"add.w {sum_}, {least}, {sum_}, lsr #8" for least, row in pairs for sum_ in row]
             last = k.parameter_words - 1
             lines += [self._parameter(multiplier, last, first + i) for i, (multiplier, _) in enumerate(pairs)]
+            if k.right_shift:
+                lines += [f"asr.w {sum_}, {sum_}, #{k.right_shift}" for _, row in pairs for sum_ in row]
             lines += [f"smmlar {sum_}, {sum_}, {multiplier}, {zero_point}" for multiplier, row in pairs for sum_ in row]
         lines += [f"usat {register}, #8, {register}" for row in self.sums for register in row]
         # Addresses first: a store right after the addition would wait for it.
@@ -378,6 +303,9 @@ class _Generator:
             lines += [f"ldr.w r2, {place}", "add.w r2, r2, r3", f"str.w r2, {place}"]
         lines += [f"ldr.w r2, [sp, #{_FRAME['output']}]", f"ldr.w r3, [sp, #{_FRAME['pitch']}]"]
         lines += ["add.w r2, r2, r3"] * k.pixels
+        if k.scheme is Scheme.NIBBLE:
+            place = f"[sp, #{_FRAME['corrections']}]"
+            lines += [f"ldr.w r3, {place}", f"add.w r3, r3, #{4 * k.pixels}", f"str.w r3, {place}"]
         return [
             *lines,
             f"str.w r2, [sp, #{_FRAME['output']}]",

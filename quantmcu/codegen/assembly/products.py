@@ -16,10 +16,25 @@ class Load:
 
 @dataclass(frozen=True)
 class Extend:
-    """SXTB16 of another value, rotated right: its even bytes, or its odd ones, sign-extended to two half-words."""
+    """SXTB16 or UXTB16 of another value, rotated right: its even bytes, or its odd ones, as two half-words."""
 
     source: str
     rotation: int = 0
+    is_signed: bool = True
+
+    def instruction(self, target: str, register: str) -> str:
+        """The instruction that computes it from `register`."""
+        mnemonic = "sxtb16" if self.is_signed else "uxtb16"
+        return f"{mnemonic} {target}, {register}" + (f", ror #{self.rotation}" if self.rotation else "")
+
+
+@dataclass(frozen=True)
+class LowNibbles(Extend):
+    """The lowest four bits of each half-word of another value."""
+
+    def instruction(self, target: str, register: str) -> str:
+        """See `Extend`."""
+        return f"and.w {target}, {register}, #0x000f000f"
 
 
 @dataclass(frozen=True)
@@ -57,10 +72,10 @@ class Products:
             count[product.right] += 1
         return count
 
-    def extended_twice(self) -> bool:
-        """Whether some values have two extensions, so that the first needs a register of its own."""
-        sources = [value.source for value in self.values.values() if isinstance(value, Extend)]
-        return len(set(sources)) < len(sources)
+    def origin(self, name: str) -> str:
+        """The loaded value that `name` is made of."""
+        value = self.values[name]
+        return self.origin(value.source) if isinstance(value, Extend) else name
 
     def first_use(self) -> dict[str, int]:
         """Index of the first product that reads each value; values read only by extensions are missing."""
@@ -84,16 +99,19 @@ class OperandRegisters:
         self._free = list(registers)
         self._uses_left = block.uses()
         self._register: dict[str, str] = {}
+        self._extensions_left: dict[str, int] = {}
         self._loads_left: dict[tuple[str, int], int] = {}
         for value in block.values.values():
-            if isinstance(value, Load):
+            if isinstance(value, Extend):
+                self._extensions_left[value.source] = self._extensions_left.get(value.source, 0) + 1
+            else:
                 key = (value.base, value.run)
                 self._loads_left[key] = self._loads_left.get(key, 0) + 1
 
-    @property
-    def free(self) -> int:
-        """Number of free registers."""
-        return len(self._free)
+    def has_room_for(self, name: str) -> bool:
+        """Whether a register is free for `name` besides those that the first extensions of loaded words still need."""
+        awaited = sum(self._extensions_left.get(word, 0) > 1 for word in self._register)
+        return len(self._free) > awaited + (self._extensions_left.get(name, 0) > 1)
 
     def __contains__(self, value: str) -> bool:
         return value in self._register
@@ -134,7 +152,7 @@ class OperandRegisters:
         if not last and not self._free:
             return False
         self._uses_left[source] -= 1
+        self._extensions_left[source] -= 1
         self._register[name] = register if last else self._free.pop(0)
-        rotated = f", ror #{value.rotation}" if value.rotation else ""
-        self.lines.append(f"sxtb16 {self._register[name]}, {register}{rotated}")
+        self.lines.append(value.instruction(self._register[name], register))
         return True

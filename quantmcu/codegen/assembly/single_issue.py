@@ -6,9 +6,7 @@ are put together in bursts that fill all free registers.
 
 from __future__ import annotations
 
-from quantmcu.codegen.assembly.products import Extend, OperandRegisters, Products
-
-_FOR_EXTENSIONS = 2  # registers: one for each channel of a pair
+from quantmcu.codegen.assembly.products import OperandRegisters, Products
 
 
 def order_for_single_issue(block: Products, registers: list[str]) -> list[str]:
@@ -19,15 +17,13 @@ def order_for_single_issue(block: Products, registers: list[str]) -> list[str]:
     """
     operands = OperandRegisters(block, registers)
     waiting = _loads_by_need(block)
-    kept_free = _FOR_EXTENSIONS if block.extended_twice() else 0
     for product in block.products:
         for name in (product.left, product.right):
             if name in operands:
                 continue
-            value = block.values[name]
-            source = value.source if isinstance(value, Extend) else name
-            if source not in operands:
-                while waiting and (operands.free > kept_free or source not in operands):
+            origin = block.origin(name)
+            if origin not in operands:
+                while waiting and (operands.has_room_for(waiting[0]) or origin not in operands):
                     if not operands.define(waiting[0]):
                         break
                     waiting.pop(0)
@@ -48,6 +44,5 @@ def _loads_by_need(block: Products) -> list[str]:
     order: dict[str, None] = {}
     for product in block.products:
         for name in (product.left, product.right):
-            value = block.values[name]
-            order.setdefault(value.source if isinstance(value, Extend) else name)
+            order.setdefault(block.origin(name))
     return list(order)

@@ -52,7 +52,7 @@ class MatmulDsp(Kernel):
         step = context.step
         assert isinstance(step, Convolution)
         geometry = Geometry.of(context)
-        words = np.ascontiguousarray(weight_groups(step)).view(np.uint32)
+        words = np.ascontiguousarray(weight_groups(step.weight)).view(np.uint32)
         multiplier = np.broadcast_to(step.requantize.multiplier, step.bias.shape)
         missing = (0, -len(step.bias) % _CHANNELS)  # an odd number of channels is filled with an idle one
         words, bias = np.pad(words, (missing, (0, 0), (0, 0))), np.pad(step.bias, missing)
@@ -64,7 +64,7 @@ class MatmulDsp(Kernel):
             calls=(Call(function, "qmcu_matmul_params", fields, (Input(), Output(), Scratch())),),
             constants=(Constant("weights", stream, 4, comment),),
             headers=("matmul.h",),
-            sources=("matmul_drivers.c", "matmul_dsp.c", "matmul_tile.c"),
+            sources=("matmul_drivers.c", "matmul_dsp.c", "matmul_tile.c", "matmul_correct.c"),
         )
 
 

@@ -12,12 +12,21 @@ from quantmcu.codegen.assembly import BlockKernel, Scheme, describe_registers, g
 from quantmcu.codegen.kernel import Call, Constant, Input, Kernel, LoweredStep, Output, Scratch, StepContext
 from quantmcu.codegen.kernels.matmul_cost import GENERATED_COSTS, predict, work_of_plan
 from quantmcu.codegen.kernels.matmul_layout import (
+    as_words,
+    block_starts,
     matmul_fields,
     unsupported_by_drivers,
     weight_groups,
     weight_stream,
 )
-from quantmcu.codegen.kernels.matmul_plan import Plan, blocks_to_try, plan_blocks, schemes_to_try
+from quantmcu.codegen.kernels.matmul_plan import (
+    NIBBLE_FACTOR,
+    Plan,
+    blocks_to_try,
+    plan_blocks,
+    scaled_multipliers,
+    schemes_to_try,
+)
 from quantmcu.codegen.registry import register
 from quantmcu.codegen.templates import environment
 from quantmcu.program.steps import Convolution, Step
@@ -29,7 +38,9 @@ _STREAMS = {
     Scheme.RESTORED: "int16 of two weights each (half-extension), least sums",
     Scheme.PLAIN: "int8 weights",
     Scheme.WIDE: "int16 weights",
+    Scheme.NIBBLE: "bytes of two 4-bit weights of one channel, two channels a word",
 }
+_WIDENINGS = {Scheme.HALF: "half", Scheme.NIBBLE: "nibble"}
 
 
 @register
@@ -43,7 +54,7 @@ class MatmulGenerated(Kernel):
         """See `Kernel`."""
         if not context.core.has_dsp:
             return "cores with DSP instructions only"
-        problem = unsupported_by_drivers(context)
+        problem = unsupported_by_drivers(context, (8, 4))
         if problem is not None:
             return problem
         plan = best_plan(context)
@@ -51,7 +62,8 @@ class MatmulGenerated(Kernel):
 
     def scratch_bytes(self, context: StepContext) -> int:
         """See `Kernel`."""
-        return _plan(context).tile_bytes
+        plan = _plan(context)
+        return plan.tile_bytes + plan.correction_bytes
 
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """See `Kernel`."""
@@ -68,14 +80,14 @@ class MatmulGenerated(Kernel):
         assert isinstance(step, Convolution)
         plan = _plan(context)
         symbol = _layer_symbol(plan)
-        fields = matmul_fields(step, plan.geometry, plan.layout)
+        fields = matmul_fields(step, plan.geometry, plan.layout, plan.tile_bytes // 4)
         fields["shift"] = 0
         comment = f"blocks of {plan.whole.channels} channels: biases, {_STREAMS[plan.scheme]}, multipliers (matmul.h)"
         return LoweredStep(
             calls=(Call(symbol, "qmcu_matmul_params", fields, (Input(), Output(), Scratch())),),
             constants=(Constant("weights", _weights(step, plan, context.inputs[0].highest_code), 4, comment),),
             headers=("matmul.h", f"{symbol}.h"),
-            sources=("matmul_drivers.c", "matmul_portable.c", "matmul_tile.c"),
+            sources=("matmul_drivers.c", "matmul_portable.c", "matmul_tile.c", "matmul_correct.c"),
             generated=_generated_files(plan),
         )
 
@@ -126,7 +138,7 @@ def _generated_files(plan: Plan) -> dict[str, str]:
         "whole": plan.whole,
         "rest": plan.rest,
         "driver": "pixels" if plan.geometry.pixelwise else "rows",
-        "widening": "half" if plan.whole.is_half else "plain",
+        "widening": "half" if plan.whole.is_half else _WIDENINGS.get(plan.scheme, "plain"),
     }
     files = {
         f"{symbol}.h": templates.get_template("matmul_layer.h.j2").render(arguments),
@@ -156,9 +168,7 @@ def _block_text(kernel: BlockKernel) -> str:
 def _weights(step: Convolution, plan: Plan, highest_code: int) -> NDArray[np.uint32]:
     """The stream of weights, with biases and multipliers made for the scheme."""
     shift = step.requantize.shift
-    runs = _runs(step, plan)
-    padded = np.pad(runs, ((0, 0), (0, 0), (0, plan.run_groups - runs.shape[2]), (0, 0)))
-    groups = padded.reshape(len(step.bias), -1, 4)
+    groups = _groups(step.weight, plan)
     multiplier = np.broadcast_to(step.requantize.multiplier, step.bias.shape).astype(np.int64)
     bias = step.bias.astype(np.int64)
     parameters = [multiplier]
@@ -175,20 +185,48 @@ def _weights(step: Convolution, plan: Plan, highest_code: int) -> NDArray[np.uin
         bias = (bias + 2**31) % 2**32 - 2**31
     elif plan.scheme is Scheme.PLAIN:
         words = np.ascontiguousarray(groups.astype(np.int8)).view(np.uint32)
+    elif plan.scheme is Scheme.NIBBLE:
+        return _nibble_stream(step, plan, groups)
     else:
         words = _lanes(groups[:, :, (0, 1)] << shift, groups[:, :, (2, 3)] << shift)
         bias <<= shift
-    stream = weight_stream(words, bias, parameters, plan.whole.channels)
-    return np.concatenate([stream, np.zeros(plan.whole.channels, np.uint32)])  # the next block's biases are read ahead
+    return _padded(weight_stream(words, bias, parameters, plan.whole.channels), plan)
 
 
-def _runs(step: Convolution, plan: Plan) -> NDArray[np.int64]:
-    """Weights [channels, runs, groups, 4] in the order of the tile."""
-    if not plan.layout.phases:
-        return weight_groups(step).reshape(len(step.bias), plan.geometry.run_count, -1, 4).astype(np.int64)
-    rows = step.weight.reshape(len(step.bias), plan.geometry.kernel[0], -1).astype(np.int64)
-    padded = np.pad(rows, ((0, 0), (0, 0), (0, -rows.shape[2] % 4)))
-    return padded.reshape(len(step.bias), plan.geometry.kernel[0], -1, 4)
+def _padded(stream: NDArray[np.uint32], plan: Plan) -> NDArray[np.uint32]:
+    """The next block's biases are read ahead."""
+    return np.concatenate([stream, np.zeros(plan.whole.channels, np.uint32)])
+
+
+def _nibble_stream(step: Convolution, plan: Plan, groups: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """The stream of 4-bit weights, their offset where a code meets them, and of biases, 16 times too large."""
+    block = plan.whole.channels
+    scaled = scaled_multipliers(step, NIBBLE_FACTOR)
+    multiplier = as_words(
+        np.broadcast_to(step.requantize.multiplier if scaled is None else scaled, step.bias.shape)
+    )
+    bias = as_words((step.bias.astype(np.int64) * NIBBLE_FACTOR).astype(np.int32))  # sums wrap around
+    offset = groups + 8 * _groups(np.ones_like(step.weight), plan)
+    pairs = offset[:, :, 0::2] + 16 * offset[:, :, 1::2]
+    parts = []
+    for start in block_starts(len(pairs), block):
+        mine = np.pad(pairs[start : start + block], ((0, -block % 2), (0, 0), (0, 0)))
+        even, odd = mine[0::2], mine[1::2]
+        words = even[:, :, 0] | odd[:, :, 0] << 8 | even[:, :, 1] << 16 | odd[:, :, 1] << 24
+        parts += [bias[start : start + block], words.T.astype(np.uint32), multiplier[start : start + block]]
+    return _padded(np.concatenate([part.reshape(-1) for part in parts]), plan)
+
+
+def _groups(weight: NDArray[np.int8], plan: Plan) -> NDArray[np.int64]:
+    """Weights [channels, groups, 4] in the order of the tile; 0 where groups are not full."""
+    geometry = plan.geometry
+    if plan.layout.phases:
+        rows = weight.reshape(len(weight), geometry.kernel[0], -1)
+        runs = np.pad(rows, ((0, 0), (0, 0), (0, -rows.shape[2] % 4)))
+    else:
+        runs = weight_groups(weight).reshape(len(weight), geometry.run_count, -1)
+    padded = np.pad(runs, ((0, 0), (0, 0), (0, 4 * plan.run_groups - runs.shape[2])))
+    return padded.reshape(len(weight), -1, 4).astype(np.int64)
 
 
 def _half_words(groups: NDArray[np.int64]) -> NDArray[np.uint32]:

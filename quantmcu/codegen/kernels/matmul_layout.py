@@ -165,15 +165,15 @@ def accumulator_reach(step: Convolution, highest_code: int) -> int:
     return known[highest_code]
 
 
-def unsupported_by_drivers(context: StepContext) -> str | None:
-    """What the drivers can't do, whatever the block function."""
+def unsupported_by_drivers(context: StepContext, weight_bits: Sequence[int] = (8,)) -> str | None:
+    """What the drivers can't do, whatever the block function, which takes weights of `weight_bits`."""
     step = convolution_of(context)
     if step.groups != 1:
         return "convolutions without groups only"
     if context.inputs[0].bits != 8 or context.output.bits != 8:
         return "maps of 8 bits only"
-    if step.weight_bits != 8:
-        return "weights of 8 bits only"
+    if step.weight_bits not in weight_bits:
+        return f"weights of {' or '.join(map(str, weight_bits))} bits only"
     if step.requantize.saturates(accumulator_reach(step, context.inputs[0].highest_code)):
         return "accumulators that can't reach the saturation only"
     if Geometry.of(context).run_count > MAX_PIECES:
@@ -181,10 +181,10 @@ def unsupported_by_drivers(context: StepContext) -> str | None:
     return None
 
 
-def weight_groups(step: Convolution) -> NDArray[np.int8]:
+def weight_groups(weight: NDArray[np.int8]) -> NDArray[np.int8]:
     """Weights [output channels, groups, 4] in the order of the tile, input channels padded with zeros."""
-    channels = step.weight.shape[3]
-    padded = np.pad(step.weight, ((0, 0), (0, 0), (0, 0), (0, -channels % 4)))
+    channels = weight.shape[3]
+    padded = np.pad(weight, ((0, 0), (0, 0), (0, 0), (0, -channels % 4)))
     return padded.reshape(padded.shape[0], -1, 4)
 
 
@@ -198,13 +198,16 @@ def weight_stream(
         bias, parameters: one entry a channel, as they are used by the kernel; the last are the multipliers.
         block: channels in a block, at most as many as there are.
     """
-    channels = words.shape[0]
-    table = np.concatenate([_as_words(bias), words.reshape(channels, -1), *map(_as_words, parameters)], axis=1)
-    starts = [*range(0, channels - block + 1, block), *([channels - block] if channels % block else [])]
-    return np.concatenate([table[start : start + block].T.reshape(-1) for start in starts])
+    table = np.concatenate([as_words(bias), words.reshape(len(words), -1), *map(as_words, parameters)], axis=1)
+    return np.concatenate([table[start : start + block].T.reshape(-1) for start in block_starts(len(words), block)])
 
 
-def _as_words(values: NDArray[np.integer]) -> NDArray[np.uint32]:
+def block_starts(channels: int, block: int) -> list[int]:
+    """First channels of the blocks."""
+    return [*range(0, channels - block + 1, block), *([channels - block] if channels % block else [])]
+
+
+def as_words(values: NDArray[np.integer]) -> NDArray[np.uint32]:
     """int32 [n] as uint32 [n, 1].
 
     Raises:
@@ -230,8 +233,10 @@ class TileLayout:
     block_words: int
 
 
-def matmul_fields(step: Convolution, geometry: Geometry, layout: TileLayout) -> dict[str, FieldValue]:
-    """Fields of `qmcu_matmul_params`."""
+def matmul_fields(
+    step: Convolution, geometry: Geometry, layout: TileLayout, tile_words: int = 0
+) -> dict[str, FieldValue]:
+    """Fields of `qmcu_matmul_params`; `tile_words` only where corrections follow the tile."""
     q = step.requantize
     return {
         "weights": Reference("weights"),
@@ -255,4 +260,5 @@ def matmul_fields(step: Convolution, geometry: Geometry, layout: TileLayout) -> 
         "low": q.low,
         "high": q.high,
         **asdict(layout),
+        "tile_words": tile_words,
     }

@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from quantmcu.codegen.assembly import BlockKernel, Control, Scheme
 from quantmcu.codegen.kernel import StepContext
 from quantmcu.codegen.kernels.matmul_layout import MAX_PIECES, Geometry, TileLayout, accumulator_reach, convolution_of
+from quantmcu.program.steps import Convolution
 
 _HALF_FACTOR = 256
+_NIBBLE_SHIFT = 4
+NIBBLE_FACTOR = 1 << _NIBBLE_SHIFT
 _MOST_UNROLLED_PIECES = 12
 
 
@@ -54,15 +60,25 @@ class Plan:
         beyond = 0 if layout.phases else 2 * (self.run_groups - geometry.run_groups)
         return 4 * (geometry.ring_rows * max(layout.phases, 1) * layout.row_words + beyond)
 
+    @property
+    def correction_bytes(self) -> int:
+        """Bytes behind the tile where weights have 4 bits: words for pixels, columns of the ring, and their sums."""
+        if self.scheme is not Scheme.NIBBLE:
+            return 0
+        if self.geometry.pixelwise:
+            return 4 * self.layout.tile_pixels
+        return 4 * (self.geometry.output_width + (self.geometry.ring_rows + 1) * self.geometry.ring_columns)
+
 
 def blocks_to_try(context: StepContext) -> list[tuple[int, int]]:
     """Channels and pixels of the blocks that suit a step, those with less code first."""
     geometry = Geometry.of(context)
+    pairs = convolution_of(context).weight_bits == 4  # two channels' weights share a word
     if geometry.output_width > 1:
         # Three pixels leave Cortex-M7 enough registers to lose no cycle (`dual_issue`).
         return [(2, 4), (2, 3)] if context.core.name == "cortex-m7" else [(2, 4)]
     # More channels share the loads of the only pixel, fewer leave less left over.
-    return [(channels, 1) for channels in (4, 5, 6) if channels <= geometry.output_channels] or [
+    return [(channels, 1) for channels in ((4, 6) if pairs else (4, 5, 6)) if channels <= geometry.output_channels] or [
         (geometry.output_channels, 1)
     ]
 
@@ -102,7 +118,7 @@ def plan_blocks(context: StepContext, scheme: Scheme, channels: int, pixels: int
         run_pieces=run_pieces,
         piece_groups=run_groups // run_pieces,
         step=_step(geometry, pixels, phases, run_groups),
-        block_words=channels * (1 + whole.parameter_words + geometry.run_count * run_groups * whole.weight_words),
+        block_words=channels * (1 + whole.parameter_words) + geometry.run_count * run_groups * whole.weight_words,
     )
     return Plan(geometry, scheme, layout, run_groups, rest if geometry.output_width < pixels else whole, rest)
 
@@ -111,11 +127,13 @@ def schemes_to_try(context: StepContext) -> list[Scheme]:
     """The half-extension where it is exact as it is, else all that are exact, those that take less flash first.
 
     Only int16 weights can contain a left shift; they take twice the flash, which only `speed` spends for cycles.
+    Weights of 4 bits have a scheme of their own.
     """
     step, highest_code = convolution_of(context), context.inputs[0].highest_code
+    if step.weight_bits == 4:
+        return [Scheme.NIBBLE] if _fits_nibbles(step, highest_code) else []
     shift = step.requantize.shift
-    scaled = step.requantize.multiplier.astype("int64") << shift
-    exact = not (scaled % _HALF_FACTOR).any() and int(abs(scaled).max(initial=0)) // _HALF_FACTOR < 2**31
+    exact = scaled_multipliers(step, _HALF_FACTOR) is not None
     symmetric = int(step.weight.min(initial=0)) >= -127
     if symmetric and exact and accumulator_reach(step, highest_code) * _HALF_FACTOR < 2**31:
         return [Scheme.HALF]
@@ -127,6 +145,28 @@ def schemes_to_try(context: StepContext) -> list[Scheme]:
         Scheme.WIDE: wide_fits and (shift > 0 or context.core.optimize == "speed"),
     }
     return [scheme for scheme in possible if possible[scheme]]
+
+
+def _fits_nibbles(step: Convolution, highest_code: int) -> bool:
+    """Whether sums 16 times too large fit 32 bits, and their left shift is none beyond these 16."""
+    fits = accumulator_reach(step, highest_code) * NIBBLE_FACTOR < 2**31
+    exact = scaled_multipliers(step, NIBBLE_FACTOR) is not None
+    return fits and (exact or step.requantize.shift < _NIBBLE_SHIFT)
+
+
+def _right_shift(step: Convolution, scheme: Scheme) -> int:
+    """Of sums that are 16 times too large, where the multipliers can't be divided by 16 exactly instead."""
+    if scheme is not Scheme.NIBBLE or scaled_multipliers(step, NIBBLE_FACTOR) is not None:
+        return 0
+    return _NIBBLE_SHIFT - step.requantize.shift
+
+
+def scaled_multipliers(step: Convolution, factor: int) -> NDArray[np.int64] | None:
+    """Multipliers, left shift included, for sums that are `factor` times too large; None where they are no int32."""
+    scaled = step.requantize.multiplier.astype(np.int64) << step.requantize.shift
+    if (scaled % factor).any() or int(abs(scaled).max(initial=0)) // factor >= 2**31:
+        return None
+    return scaled // factor
 
 
 def _phases(geometry: Geometry) -> int:
@@ -160,6 +200,7 @@ def _kernel(
         pixel_offsets=(0,) * pixels,
         group_bytes=8 * interleave,
         half_bytes=4 * interleave,
+        right_shift=_right_shift(convolution_of(context), scheme),
     )
     limits = _DUAL_ISSUE_LIMITS if dual_issue else _SINGLE_ISSUE_LIMITS
     if (
