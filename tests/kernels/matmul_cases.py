@@ -49,7 +49,8 @@ def shapes(draw: st.DrawFn, max_channels: int = 40) -> Shape:
     dilations = (1, 1) if pointwise else (draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from([1, 1, 2, 3])))
     pads = (0, 0, 0, 0) if pointwise else tuple(draw(st.integers(0, 3)) for _ in range(4))
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    size = tuple(draw(st.integers(max(1, reach[i] - pads[i] - pads[i + 2]), 12)) for i in range(2))
+    least = [max(1, reach[i] - pads[i] - pads[i + 2]) for i in range(2)]
+    size = tuple(draw(st.integers(least[i], max(12, least[i]))) for i in range(2))
     channels = draw(st.one_of(st.integers(1, max_channels), st.integers(1, max_channels // 4).map(lambda n: 4 * n)))
     outputs = draw(st.integers(1, 20))
     strides = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
