@@ -238,7 +238,8 @@ def test_classes_of_patches_are_marked(mode: str, complete: Result) -> None:
     text = "".join(parsed(page).itertext())
     assert "1.8 of 4 patches in a calibration sample" in text
     assert "of the outlier class" in text
-    assert page.count('fill="var(--outlier)"') == 4
+    assert page.count('fill="var(--outlier)"') == 3
+    assert page.count('class="shade"') == 4
 
 
 def test_bits_of_every_branch(complete: Result) -> None:
