@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
@@ -27,10 +28,11 @@ from quantmcu.codegen.kernels.matmul_generated import best_plan
 from quantmcu.codegen.kernels.matmul_layout import Geometry
 from quantmcu.codegen.kernels.matmul_plan import Plan
 from quantmcu.codegen.registry import all_kernels
-from quantmcu.codegen.single_step import build_image, run_on_machine, source_paths
+from quantmcu.codegen.single_step import build_image, run_on_machine, source_paths, unpack_codes
 from quantmcu.emulator.elf import Elf
-from quantmcu.emulator.function import FunctionMachine
+from quantmcu.emulator.function import CallResult, FunctionMachine
 from quantmcu.emulator.objects import compile_for_core, compilers
+from quantmcu.emulator.timing import CycleModel
 from quantmcu.program.steps import Convolution
 from quantmcu.reference import execute_step
 from quantmcu.resources import data_folder
@@ -57,6 +59,37 @@ class Measurement:
     stack_bytes: int
 
 
+def compile_steps(steps: Sequence[tuple[Kernel, StepContext]], compiler: str) -> bytes:
+    """ELF file with all that these steps of one core need."""
+    libc = data_folder("firmware") / "ports" / "libc"
+    kernels = data_folder("firmware") / "kernels"
+    core = steps[0][1].core
+    with tempfile.TemporaryDirectory(prefix="quantmcu-") as name:
+        found = {path for kernel, context in steps for path in source_paths(kernel.lower(context), Path(name))}
+        sources = [*sorted(found), libc / "string.c"]
+        return compile_for_core(sources, core.name, (*FLAGS, f"-I{libc}", f"-I{kernels}"), compiler)
+
+
+def run_step(
+    elf: bytes, kernel: Kernel, context: StepContext, codes: NDArray[np.uint8], model: CycleModel | str = "core"
+) -> list[CallResult]:
+    """Runs a step once.
+
+    Raises:
+        AssertionError: the output differs from the reference.
+    """
+    machine = FunctionMachine(elf, context.core.name, model=model)
+    data, results = run_on_machine(machine, build_image(kernel, context, [codes], 4))
+    expected = execute_step(context.step, [codes], context.output.shape)
+    np.testing.assert_array_equal(unpack_codes(context.output, data), expected)
+    return results
+
+
+def code_bytes(elf: bytes) -> int:
+    """Of all functions."""
+    return sum(function.size for function in Elf(elf).functions)
+
+
 def measure(kernel: Kernel, layer: Layer, core: Core, compiler: str) -> Measurement:
     """Runs the layer once.
 
@@ -64,15 +97,8 @@ def measure(kernel: Kernel, layer: Layer, core: Core, compiler: str) -> Measurem
         AssertionError: the output differs from the reference.
     """
     context, codes = layer.context(core)
-    lowered = kernel.lower(context)
-    libc = data_folder("firmware") / "ports" / "libc"
-    kernels = data_folder("firmware") / "kernels"
-    with tempfile.TemporaryDirectory(prefix="quantmcu-") as name:
-        sources = [*source_paths(lowered, Path(name)), libc / "string.c"]
-        elf = compile_for_core(sources, core.name, (*FLAGS, f"-I{libc}", f"-I{kernels}"), compiler)
-    data, results = run_on_machine(FunctionMachine(elf, core.name), build_image(kernel, context, [codes], 4))
-    expected = execute_step(context.step, [codes], context.output.shape)
-    np.testing.assert_array_equal(np.frombuffer(data, np.uint8), expected.reshape(-1))
+    elf = compile_steps([(kernel, context)], compiler)
+    results = run_step(elf, kernel, context, codes)
     return Measurement(
         network=layer.network,
         layer=layer.title,
@@ -83,7 +109,7 @@ def measure(kernel: Kernel, layer: Layer, core: Core, compiler: str) -> Measurem
         repeats=layer.repeats,
         cycles=sum(result.cycles for result in results),
         predicted=kernel.cycles(context),
-        code_bytes=sum(function.size for function in Elf(elf).functions),
+        code_bytes=code_bytes(elf),
         scratch_bytes=kernel.scratch_bytes(context),
         stack_bytes=max(result.stack_bytes for result in results),
     )
@@ -151,20 +177,32 @@ def _work(context: StepContext, kernel: str) -> Mapping[str, float]:
 
 
 def fit(found: list[Measurement], layers: list[Layer], kernel: str, core: Core) -> tuple[dict[str, float], float]:
-    """Costs that minimise the relative errors, all at least 0, and the largest relative error with them.
-
-    With 4-bit weights, only the costs of what they add.
-    """
+    """Costs of a kernel from measurements, see `fit_costs`; with 4-bit weights, only the costs of what they add."""
     contexts = {layer.title: layer.context(core)[0] for layer in layers}
     mine = [m for m in found if (m.kernel, m.core) == (kernel, core.name)]
     works = [_work(contexts[m.layer], kernel) for m in mine]
-    known = GENERATED_COSTS[core.name] if any(layer.weight_bits < 8 for layer in layers) else {}
-    kinds = [kind for kind in works[0] if kind in CORRECTION_COSTS[core.name] or not known]
-    fixed = np.array([sum(known.get(k, 0) * work[k] for k in work if k not in kinds) for work in works])
-    cycles = np.array([m.cycles for m in mine])
-    matrix = np.array([[work[kind] for kind in kinds] for work in works]) / cycles[:, None]
-    costs = _non_negative_least_squares(matrix, 1 - fixed / cycles)
-    error = float(np.abs(matrix @ costs + fixed / cycles - 1).max())
+    known = {}
+    if any(layer.weight_bits < 8 for layer in layers):
+        known = {k: v for k, v in GENERATED_COSTS[core.name].items() if k not in CORRECTION_COSTS[core.name]}
+    return fit_costs(works, [m.cycles for m in mine], known)
+
+
+def fit_costs(
+    works: Sequence[Mapping[str, float]], cycles: Sequence[int], known: Mapping[str, float] | None = None
+) -> tuple[dict[str, float], float]:
+    """Costs that minimise the relative errors, all at least 0, and the largest relative error with them.
+
+    Args:
+        works: counts of work by kind, of each measurement.
+        cycles: measured.
+        known: costs that stay as they are.
+    """
+    known = known or {}
+    kinds = [kind for kind in works[0] if kind not in known]
+    fixed = np.array([sum(known[kind] * work[kind] for kind in work if kind in known) for work in works]) / cycles
+    matrix = np.array([[work[kind] / count for kind in kinds] for work, count in zip(works, cycles, strict=True)])
+    costs = _non_negative_least_squares(matrix, 1 - fixed)
+    error = float(np.abs(matrix @ costs + fixed - 1).max())
     return dict(zip(kinds, np.round(costs, 3).tolist(), strict=True)), error
 
 

@@ -33,12 +33,6 @@ from quantmcu.quant.map_memory import TimelineMemory
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information, scores_of, search_bits, tensor_bits
 from quantmcu.targets import Board
 
-CODE_SHARE = 50
-"""`auto` leaves one part of so many of the flash for the code of kernels, which only the linker knows exactly.
-
-MobileNetV2 on nucleo-f767 has 41 KiB of code in all. The budget counts 24 KiB; a fiftieth of the flash is 41 KiB more.
-"""
-
 
 @dataclass(frozen=True)
 class BitsRequest:
@@ -153,7 +147,7 @@ class BitChooser:
             graph = self._quantized(dict.fromkeys(names, int(wanted)))
             return self._network(graph)
         stored = self._constant_bytes(network.program)
-        room = self.budget.constant_bytes - self.budget.flash_bytes // CODE_SHARE
+        room = self.budget.safe_constant_bytes
         if stored <= room:
             return network
         others = stored - sum(weight_bytes(op, 8) for op in layers)

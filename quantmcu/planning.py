@@ -113,7 +113,7 @@ def choose_plan(
             impossible.
         UsageError: an unknown node, or a grid finer than the map.
     """
-    search = _search(program, board, request, advance, optimize)
+    search = _search(program, board, budget, request, advance, optimize)
     choice = _Choice(budget)
     quick = request.objective == "speed" and not request.is_forced and not request.input_on_demand
     candidates: list[Candidate] = [search.layers]
@@ -140,7 +140,7 @@ def plan_frontier(
     program: Program, board: Board, budget: Budget, request: PatchRequest, advance: Advance | None = None
 ) -> tuple[list[Candidate], int | None]:
     """All plans from the fastest to the smallest, and the index of what `compile` would take (None: none fits)."""
-    search = _search(program, board, request, advance)
+    search = _search(program, board, budget, request, advance)
     candidates = _forced(search, request) if request.is_forced else search.run()
     if request.patch == "off":
         candidates = [search.layers]
@@ -152,11 +152,21 @@ def plan_frontier(
 
 
 def _search(
-    program: Program, board: Board, request: PatchRequest, advance: Advance | None, optimize: Optimize = "balanced"
+    program: Program,
+    board: Board,
+    budget: Budget,
+    request: PatchRequest,
+    advance: Advance | None,
+    optimize: Optimize = "balanced",
 ) -> Search:
-    core = Core(board.core, board.has_dsp, board.fpu is not None, optimize)
-    modes = HALO_MODES if request.halo is None else (request.halo,)
-    return Search(program, core, advance, halo_modes=modes, input_on_demand=request.input_on_demand)
+    return Search(
+        program,
+        Core(board.core, board.has_dsp, board.fpu is not None, optimize),
+        advance,
+        halo_modes=HALO_MODES if request.halo is None else (request.halo,),
+        input_on_demand=request.input_on_demand,
+        constant_bytes=budget.safe_constant_bytes,
+    )
 
 
 def _forced(search: Search, request: PatchRequest) -> list[Candidate]:

@@ -50,6 +50,15 @@ def geometry_key(context: StepContext) -> tuple[object, ...]:
     return (*shapes, getattr(context.step, "pads", None))
 
 
+Bits = tuple[int, ...]
+"""Of the inputs and of the output of a step."""
+
+
+def bits_of(context: StepContext) -> Bits:
+    """Bits of the inputs and of the output."""
+    return tuple(value.bits for value in (*context.inputs, context.output))
+
+
 @dataclass(frozen=True, eq=False)
 class Constant:
     """A constant array in flash.

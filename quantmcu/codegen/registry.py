@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from quantmcu.codegen.kernel import Kernel, StepContext, geometry_key
+from quantmcu.codegen.kernel import Bits, Kernel, StepContext, bits_of, geometry_key
 from quantmcu.codegen.optimize import CYCLES_PER_BYTE, constant_bytes, generated_code
 from quantmcu.errors import QuantMCUError
 
@@ -61,7 +61,7 @@ class Facts:
 
     def __init__(self) -> None:
         self._known: dict[tuple[object, ...], KernelFacts] = {}
-        self._flash: dict[tuple[str, str], FlashFacts] = {}
+        self._flash: dict[tuple[str, str, Bits], FlashFacts] = {}
 
     def of(self, kernel: Kernel, context: StepContext) -> KernelFacts:
         """What `kernel` says about `context`."""
@@ -78,21 +78,23 @@ class Facts:
         return self._known[key]
 
     def flash_of(self, kernel: Kernel, context: StepContext) -> FlashFacts:
-        """What `kernel` puts into flash for the step of `context`: asked once a step, in whatever geometry."""
-        key = (kernel.name, context.step.name)
+        """What `kernel` puts into flash for the step of `context`: asked once a step and bits, in whatever geometry."""
+        key = (kernel.name, context.step.name, bits_of(context))
         if key not in self._flash:
             lowered = kernel.lower(context)
             self._flash[key] = FlashFacts(constant_bytes(lowered), generated_code(lowered))
         return self._flash[key]
 
 
-def choose_kernel(contexts: Sequence[tuple[StepContext, float]], facts: Facts, *, may_generate: bool = True) -> Kernel:
+def choose_kernel(
+    contexts: Sequence[tuple[StepContext, float]], facts: Facts, allowed: Callable[[FlashFacts], bool] | None = None
+) -> Kernel:
     """The kernel with the fewest predicted cycles for a step; under `size`, bytes of flash count as cycles.
 
     Args:
         contexts: every geometry in which it runs, and how often.
         facts: what is known of kernels already.
-        may_generate: kernels that generate code for the step are allowed.
+        allowed: which kernels may be taken, by what they put into flash.
 
     Raises:
         QuantMCUError: no kernel computes it on this core; says why each one does not.
@@ -104,8 +106,8 @@ def choose_kernel(contexts: Sequence[tuple[StepContext, float]], facts: Facts, *
         for kernel in candidates
     }
     usable = [kernel for kernel in candidates if refusals[kernel.name] is None]
-    if not may_generate:
-        usable = [kernel for kernel in usable if not facts.flash_of(kernel, first).code]
+    if allowed is not None:
+        usable = [kernel for kernel in usable if allowed(facts.flash_of(kernel, first))]
     if not usable:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items()) or "no kernel"
         raise QuantMCUError(
@@ -123,3 +125,30 @@ def choose_kernel(contexts: Sequence[tuple[StepContext, float]], facts: Facts, *
         return cycles + CYCLES_PER_BYTE * (flash.constants + sum(flash.code.values()))
 
     return min(usable, key=lambda kernel: (cost(kernel), kernel.order, kernel.name))
+
+
+def choose_kernels(
+    contexts: Sequence[StepContext | None], facts: Facts, allowed: Callable[[FlashFacts], bool] | None = None
+) -> dict[Bits, Kernel]:
+    """The best kernel of a step for each combination of bits, see `choose_kernel`; None computes nothing."""
+    groups: dict[Bits, list[StepContext]] = {}
+    for context in contexts:
+        if context is not None:
+            groups.setdefault(bits_of(context), []).append(context)
+    return {
+        bits: choose_kernel(count_geometries(group, (1,) * len(group)), facts, allowed)
+        for bits, group in groups.items()
+    }
+
+
+def count_geometries(
+    contexts: Sequence[StepContext | None], runs: Sequence[float]
+) -> tuple[tuple[StepContext, float], ...]:
+    """One context of each geometry (shapes, bits and padding) of a step, and how often it runs in all."""
+    found: dict[tuple[object, ...], tuple[StepContext, float]] = {}
+    for context, count in zip(contexts, runs, strict=True):
+        if context is not None:
+            key = (context.step.name, *geometry_key(context))
+            first, before = found.get(key, (context, 0))
+            found[key] = (first, before + count)
+    return tuple(found.values())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from quantmcu.codegen.carried import Exchange, exchanges, moved_bytes
-from quantmcu.codegen.kernel import Core, Kernel, StepContext, geometry_key
+from quantmcu.codegen.flash_limits import with_fewer_constants, with_less_code
+from quantmcu.codegen.kernel import Bits, Core, Kernel, StepContext, bits_of
 from quantmcu.codegen.optimize import GENERATED_CODE_LIMIT
-from quantmcu.codegen.registry import Facts, KernelFacts, choose_kernel
+from quantmcu.codegen.registry import Facts, KernelFacts, choose_kernels, count_geometries
 from quantmcu.codegen.stage_memory import StageMemory
 from quantmcu.memory.timeline import Slot
 from quantmcu.program import steps
@@ -17,9 +18,6 @@ from quantmcu.program.macs import step_macs
 from quantmcu.program.program import Program, Value
 from quantmcu.program.stages import Cell, OutlierTest, PatchStage
 from quantmcu.program.steps import Step
-
-Bits = tuple[int, ...]
-"""Of the inputs and of the output of a step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,63 +201,46 @@ def flat(selections: Sequence[AnySelection]) -> list[Selection]:
     ]
 
 
-def select_kernels(program: Program, core: Core, facts: Facts | None = None) -> list[AnySelection]:
+def select_kernels(
+    program: Program, core: Core, facts: Facts | None = None, constant_bytes: int | None = None
+) -> list[AnySelection]:
     """The kernels with the fewest predicted cycles on `core`, in the order of the program's steps.
 
     Args:
         program: with or without patch stages.
         core: to run on.
         facts: answers of kernels about the same steps, from earlier selections.
+        constant_bytes: flash for weights and tables; None: any.
 
     Raises:
         QuantMCUError: a step that no kernel computes.
     """
     facts = facts or Facts()
     selected = [_select_any(program, step, core, facts) for step in program.steps]
+    if constant_bytes is not None:
+        selected = limit_constants(selected, constant_bytes)
     return limit_generated_code(selected) if core.optimize == "balanced" else selected
 
 
 def limit_generated_code(selections: Sequence[AnySelection], limit: int = GENERATED_CODE_LIMIT) -> list[AnySelection]:
-    """The selections with less generated code: of those files that fewest cycles are lost without, none is kept.
+    """The selections with less generated code, see `with_less_code`."""
+    return _replaced(selections, with_less_code(flat(selections), limit))
 
-    Args:
-        selections: with any kernels.
-        limit: estimated bytes of generated code in all.
-    """
-    kept = {selection: selection for selection in flat(selections)}
-    shared: dict[Selection, Selection] = {}
-    while sum((code := _generated(kept.values())).values()) > limit:
-        losses = dict.fromkeys(code, 0.0)
-        for first, selection in kept.items():
-            if _code_of(selection) and first not in shared:
-                shared[first] = _without_generated_code(selection)
-            for file in _code_of(selection):
-                losses[file] += shared[first].cycles - selection.cycles
-        dropped = min((losses[file] / code[file], file) for file in code)[1]
-        kept |= {first: shared[first] for first, selection in kept.items() if dropped in _code_of(selection)}
 
-    def limited(item: AnySelection) -> AnySelection:
+def limit_constants(selections: Sequence[AnySelection], limit: int) -> list[AnySelection]:
+    """The selections with fewer bytes of constants, see `with_fewer_constants`."""
+    return _replaced(selections, with_fewer_constants(flat(selections), limit))
+
+
+def _replaced(selections: Sequence[AnySelection], kept: Mapping[Selection, Selection]) -> list[AnySelection]:
+    """Every selection replaced by that in `kept`."""
+
+    def replaced(item: AnySelection) -> AnySelection:
         if isinstance(item, StageSelection):
             return replace(item, selections=tuple(kept[inner] for inner in item.selections)).in_worst_case()
         return kept[item]
 
-    return [limited(item) for item in selections]
-
-
-def _code_of(selection: Selection) -> Mapping[str, int]:
-    first: dict[Bits, StepContext] = {}
-    for context in selection.used if selection.kernels else ():
-        first.setdefault(bits_of(context), context)
-    flash = (selection.facts.flash_of(selection.kernels[bits], context) for bits, context in first.items())
-    return {file: size for facts in flash for file, size in facts.code.items()}
-
-
-def _generated(selections: Iterable[Selection]) -> dict[str, int]:
-    return {file: size for selection in selections for file, size in _code_of(selection).items()}
-
-
-def _without_generated_code(selection: Selection) -> Selection:
-    return replace(selection, kernels=_choose(selection.contexts, selection.facts, may_generate=False))
+    return [replaced(item) for item in selections]
 
 
 def _select_any(program: Program, step: Step, core: Core, facts: Facts) -> AnySelection:
@@ -271,7 +252,7 @@ def _select_any(program: Program, step: Step, core: Core, facts: Facts) -> AnySe
 def _select(program: Program, step: Step, core: Core, facts: Facts) -> Selection:
     context = StepContext(step, program.input_values(step), program.output_value(step), core)
     renames = isinstance(step, steps.Reshape) and _source_dies(program, step)
-    return Selection(step, (context,), {} if renames else _choose((context,), facts), facts, (1,))
+    return Selection(step, (context,), {} if renames else choose_kernels((context,), facts), facts, (1,))
 
 
 def _select_stage(program: Program, stage: PatchStage, core: Core, facts: Facts) -> StageSelection:
@@ -287,37 +268,7 @@ def _select_stage(program: Program, stage: PatchStage, core: Core, facts: Facts)
 
 
 def _selection(step: Step, contexts: Sequence[StepContext | None], facts: Facts) -> Selection:
-    return Selection(step, tuple(contexts), _choose(contexts, facts), facts, (1.0,) * len(contexts))
-
-
-def _choose(contexts: Sequence[StepContext | None], facts: Facts, *, may_generate: bool = True) -> dict[Bits, Kernel]:
-    """The best kernel for each combination of bits."""
-    groups: dict[Bits, list[StepContext]] = {}
-    for context in contexts:
-        if context is not None:
-            groups.setdefault(bits_of(context), []).append(context)
-    return {
-        bits: choose_kernel(count_geometries(group, (1,) * len(group)), facts, may_generate=may_generate)
-        for bits, group in groups.items()
-    }
-
-
-def bits_of(context: StepContext) -> Bits:
-    """Bits of the inputs and of the output."""
-    return tuple(value.bits for value in (*context.inputs, context.output))
-
-
-def count_geometries(
-    contexts: Sequence[StepContext | None], runs: Sequence[float]
-) -> tuple[tuple[StepContext, float], ...]:
-    """One context of each geometry (shapes, bits and padding) of a step, and how often it runs in all."""
-    found: dict[tuple[object, ...], tuple[StepContext, float]] = {}
-    for context, count in zip(contexts, runs, strict=True):
-        if context is not None:
-            key = (context.step.name, *geometry_key(context))
-            first, before = found.get(key, (context, 0))
-            found[key] = (first, before + count)
-    return tuple(found.values())
+    return Selection(step, tuple(contexts), choose_kernels(contexts, facts), facts, (1.0,) * len(contexts))
 
 
 def _test_context(test: OutlierTest, stage: PatchStage, cell: Cell, core: Core) -> StepContext:

@@ -139,6 +139,7 @@ class Search:
         progress: told of split points done and of all.
         halo_modes: those to try.
         input_on_demand: the network's input is no array in RAM: the first stage asks for its parts.
+        constant_bytes: flash for weights and tables; None: any.
 
     Attributes:
         layers: the candidate without stages.
@@ -153,8 +154,9 @@ class Search:
         *,
         halo_modes: Sequence[str] = HALO_MODES,
         input_on_demand: bool = False,
+        constant_bytes: int | None = None,
     ) -> None:
-        self.program, self.core = program, core
+        self.program, self.core, self.constant_bytes = program, core, constant_bytes
         self.progress = progress or (lambda done, total: None)
         self.free = frozenset(program.inputs if input_on_demand else ())
         self.facts = Facts()
@@ -175,7 +177,8 @@ class Search:
         split = split_program(program, stages, self.axes) if stages else program
         if stages and self.free:
             split = with_inputs_on_demand(split)
-        return Candidate(stages, halo_modes, channel_parts, split, select_kernels(split, self.core, self.facts))
+        selections = select_kernels(split, self.core, self.facts, self.constant_bytes)
+        return Candidate(stages, halo_modes, channel_parts, split, selections)
 
     def run(self, most: int = _LARGEST_FRONTIER) -> list[Candidate]:
         """The frontier of memory against predicted cycles, the fastest first; of about `most` candidates."""

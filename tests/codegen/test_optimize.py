@@ -10,8 +10,8 @@ import pytest
 
 import quantmcu
 from quantmcu.codegen.kernel import Core
-from quantmcu.codegen.optimize import OPTIMIZE, generated_code
-from quantmcu.codegen.select import AnySelection, flat, limit_generated_code, select_kernels
+from quantmcu.codegen.optimize import OPTIMIZE, constant_bytes, generated_code
+from quantmcu.codegen.select import AnySelection, flat, limit_constants, limit_generated_code, select_kernels
 from quantmcu.emulator import compile_for_core
 from quantmcu.emulator.elf import Elf
 from quantmcu.errors import UsageError
@@ -23,20 +23,21 @@ from quantmcu.resources import data_folder
 CHANNELS = (16, 24, 32, 16)
 
 
-def network() -> Program:
+def network(bits: int = 8) -> Program:
     """Three convolutions of different shapes, so that each wants code of its own."""
     rng = np.random.default_rng(0)
-    values = {f"v{i}": Value(f"v{i}", (1, 8, 8, channels), 8) for i, channels in enumerate(CHANNELS)}
+    values = {f"v{i}": Value(f"v{i}", (1, 8, 8, channels), bits) for i, channels in enumerate(CHANNELS)}
+    limit, highest = 2 ** (bits - 1) - 1, 2**bits - 1
     convolutions = tuple(
         steps.Convolution(
             name=f"c{i}",
             inputs=(f"v{i}",),
             output=f"v{i + 1}",
-            weight=rng.integers(-127, 128, (after, 3 - 2 * (i % 2), 3 - 2 * (i % 2), before)).astype(np.int8),
-            weight_bits=8,
+            weight=rng.integers(-limit, limit + 1, (after, 3 - 2 * (i % 2), 3 - 2 * (i % 2), before)).astype(np.int8),
+            weight_bits=bits,
             bias=np.zeros(after, np.int32),
-            requantize=requantize_for(np.full(after, 0.001), 128, 0, 255),
-            input_zero_point=128,
+            requantize=requantize_for(np.full(after, 0.001), highest // 2, 0, highest),
+            input_zero_point=highest // 2,
             pads=(1, 1, 1, 1) if i % 2 == 0 else (0, 0, 0, 0),
         )
         for i, (before, after) in enumerate(pairwise(CHANNELS))
@@ -77,6 +78,24 @@ def test_a_limit_gives_up_the_code_that_saves_least() -> None:
         assert cycles(limited) >= previous
         previous = cycles(limited)
     assert cycles(limit_generated_code(fast, whole)) == cycles(fast)
+
+
+def constants(selections: list[AnySelection]) -> int:
+    return sum(constant_bytes(s.kernel.lower(s.context)) for s in flat(selections) if s.kernel is not None)
+
+
+def test_a_limit_of_constants_gives_up_wide_weights() -> None:
+    core = Core("cortex-m7", True, True, "speed")
+    fast = select_kernels(network(4), core)
+    whole = constants(fast)
+    assert whole > 2 * sum(step.weight.size for step in network(4).steps if isinstance(step, steps.Convolution))
+    previous = cycles(fast)
+    for limit in (whole, whole // 2, whole // 3):
+        limited = select_kernels(network(4), core, constant_bytes=limit)
+        assert constants(limited) <= limit
+        assert cycles(limited) >= previous
+        previous = cycles(limited)
+    assert constants(limit_constants(fast, 0)) == constants(limited), "as few as possible"
 
 
 @pytest.mark.gcc

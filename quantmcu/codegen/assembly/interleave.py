@@ -9,7 +9,16 @@ _REGISTER = re.compile(r"\b(?:r\d+|sp|lr)\b")
 _MULTIPLY, _DSP, _LOAD, _STORE, _ALU = "multiply", "dsp", "load", "store", "alu"
 # Instructions further apart than this keep their order.
 _WINDOW = 48
-_KINDS = {"sm": _MULTIPLY, "us": _DSP, "sx": _DSP, "ux": _DSP, "pk": _DSP, "ld": _LOAD, "st": _STORE}
+_KINDS = {
+    "sm": _MULTIPLY,
+    "us": _DSP,
+    "ub": _DSP,
+    "sx": _DSP,
+    "ux": _DSP,
+    "pk": _DSP,
+    "ld": _LOAD,
+    "st": _STORE,
+}
 
 
 @dataclass(frozen=True)
@@ -20,6 +29,11 @@ class _Instruction:
     address: frozenset[str]
     writes: frozenset[str]
 
+    @property
+    def shifts(self) -> bool:
+        """Has a shifted operand, which is needed early; there is one shifter."""
+        return self.kind == _ALU and (", lsl " in self.text or ", lsr " in self.text)
+
 
 def interleave_for_dual_issue(lines: list[str], ordered_stores: bool = False, is_loop: bool = False) -> list[str]:
     """The same instructions in an order that issues in fewer cycles: list scheduling by the longest path to the end.
@@ -27,8 +41,8 @@ def interleave_for_dual_issue(lines: list[str], ordered_stores: bool = False, is
     With `is_loop`, the path goes on through the next turn, which waits for what it needs at its start.
 
     Loads and stores of memory are assumed not to touch the same bytes; with `ordered_stores`, stores may touch the same
-    ones. Understands what the generator emits: loads, stores, SMxxx, USAT, SXTB16, UXTB16, PKHBT, ADD, AND, ASR, MOV,
-    and one CMP, whose flags nothing else changes.
+    ones. Understands what the generators emit: loads, stores, SMxxx, USAT, UBFX, SXTB16, UXTB16, PKHBT, ADD, AND, ORR,
+    ASR, MOV, and one CMP, whose flags nothing else changes.
     """
     instructions = [_parse(line) for line in lines]
     height = _heights(instructions * (2 if is_loop else 1), ordered_stores)
@@ -75,8 +89,10 @@ def _parse(line: str) -> _Instruction:
     address = frozenset(_REGISTER.findall(memory.group(1))) if memory else frozenset()
     named = _REGISTER.findall(operands)
     only_reads = kind == _STORE or mnemonic.startswith("cmp")
-    writes = frozenset() if only_reads else frozenset(named[:1])
-    reads = frozenset(named if only_reads else named[1:])
+    results = 0 if only_reads else 2 if mnemonic == "smlal" else 1
+    writes = frozenset(named[:results])
+    # A sum of 64 bits is read where it is written.
+    reads = frozenset(named if results == 2 else named[results:])
     if memory and not operands.rstrip().endswith("]"):  # writes the base back
         writes |= address
     return _Instruction(line, kind, reads, address, writes)
@@ -98,7 +114,7 @@ def _predecessors(instructions: list[_Instruction], index: int, ordered_stores: 
 
 
 def _latency(before: _Instruction, this: _Instruction) -> int:
-    early = bool(before.writes & this.address) or this.text.startswith(("usat ", "pkhbt"))
+    early = bool(before.writes & this.address) or this.text.startswith(("usat ", "pkhbt")) or this.shifts
     if before.kind == _LOAD:
         return 2 if early or this.kind == _MULTIPLY else 1
     if before.kind == _MULTIPLY:
@@ -109,5 +125,7 @@ def _latency(before: _Instruction, this: _Instruction) -> int:
 def _may_pair(older: _Instruction, younger: _Instruction) -> bool:
     kinds = {older.kind, younger.kind}
     if younger.kind == _DSP or (older.kind == younger.kind and older.kind in (_MULTIPLY, _STORE)):
+        return False
+    if younger.shifts and (older.shifts or older.text.startswith(("ubfx", "usat", "pkhbt"))):
         return False
     return kinds != {_MULTIPLY, _STORE} and not older.writes & younger.writes

@@ -226,7 +226,8 @@ class _Generator:
                         started.add(register)
                         addend = self.sums[c][0] if fresh else register
                         left, right = f"w{index}_{half}_{c}", f"x{index}_{half}_{p}"
-                        block.products.append(Product(register, addend, left, right, comment))
+                        instruction = f"smlad {register}, {{left}}, {{right}}, {addend}"
+                        block.products.append(Product(instruction, left, right, comment))
                         comment = ""
 
     def _weights(self, index: int, channel: int) -> dict[str, Load | Extend]:

@@ -39,10 +39,14 @@ class LowNibbles(Extend):
 
 @dataclass(frozen=True)
 class Product:
-    """accumulator = left . right + addend (SMLAD); left and right are names of values, the others registers."""
+    """A multiplication that adds to sums in registers, e.g. `smlad r4, {left}, {right}, r4`.
 
-    accumulator: str
-    addend: str
+    Attributes:
+        instruction: with places for the registers of the factors.
+        left, right: names of the factors' values.
+    """
+
+    instruction: str
     left: str
     right: str
     comment: str = ""
@@ -125,7 +129,7 @@ class OperandRegisters:
         """Emits a product whose operands are in registers."""
         left, right = self._register[product.left], self._register[product.right]
         comment = f" @ {product.comment}" if product.comment else ""
-        self.lines.append(f"smlad {product.accumulator}, {left}, {right}, {product.addend}{comment}")
+        self.lines.append(product.instruction.format(left=left, right=right) + comment)
         for name in (product.left, product.right):
             self._uses_left[name] -= 1
             if self._uses_left[name] == 0:

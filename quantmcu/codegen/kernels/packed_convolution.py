@@ -18,7 +18,7 @@ from quantmcu.codegen.kernel import (
     StepContext,
 )
 from quantmcu.codegen.kernels.convolution import channel_constants, convolution_of, macs
-from quantmcu.codegen.packed import maps_of_codes, pack_weights
+from quantmcu.codegen.packed import maps_of_codes, pack_weights, pixels_of
 from quantmcu.codegen.registry import register
 from quantmcu.program.steps import Convolution
 
@@ -86,8 +86,8 @@ class PackedConv2D(Kernel):
         unpacked = tiles * step.weight.size + pixels * step.groups * step.weight[0].size
         return cycles_on(
             context.core,
-            m4=9.3 * macs(context) + 46 * outputs + 14 * unpacked,
-            m7=3.6 * macs(context) + 30 * outputs + 6 * unpacked,
+            m4=9.3 * macs(context) + 46 * outputs + 14 * unpacked + 600,
+            m7=3.6 * macs(context) + 30 * outputs + 6 * unpacked + 600,
         )
 
     def lower(self, context: StepContext) -> LoweredStep:
@@ -133,14 +133,14 @@ class PackedConv2DDsp(Kernel):
 
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
-        step, outputs = convolution_of(context), context.output.elements
-        pixels = outputs // max(1, context.output.shape[-1])
+        step, pixels = convolution_of(context), pixels_of(context.output)
+        outputs = 4 * -(-pixels // 2) * -(-len(step.weight) // 2)  # two by two
         products = outputs * _padded_length(context)
         unpacked = pixels * int(step.weight[0].size)
         return cycles_on(
             context.core,
-            m4=2.1 * products + 105 * outputs + 14 * unpacked,
-            m7=1.3 * products + 62 * outputs + 8 * unpacked,
+            m4=2.1 * products + 105 * outputs + 14 * unpacked + 700,
+            m7=1.3 * products + 62 * outputs + 8 * unpacked + 650,
         )
 
     def lower(self, context: StepContext) -> LoweredStep:

@@ -1,0 +1,101 @@
+"""Gives up kernels that need much flash, for those that need less, where the flash is short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from quantmcu.codegen.kernel import Bits, Kernel, StepContext, bits_of
+from quantmcu.codegen.registry import FlashFacts, choose_kernels
+from quantmcu.errors import QuantMCUError
+
+if TYPE_CHECKING:
+    from quantmcu.codegen.select import Selection
+
+
+def with_less_code(selections: Sequence[Selection], limit: int) -> dict[Selection, Selection]:
+    """What takes the place of each: of those files that fewest cycles are lost without, none is kept.
+
+    Args:
+        selections: with any kernels.
+        limit: estimated bytes of generated code in all.
+    """
+    kept = {selection: selection for selection in selections}
+    shared: dict[Selection, Selection] = {}
+    while sum((code := _generated(kept.values())).values()) > limit:
+        losses = dict.fromkeys(code, 0.0)
+        for first, selection in kept.items():
+            if _code_of(selection) and first not in shared:
+                shared[first] = _other_kernel(selection, lambda flash: not flash.code)
+            for file in _code_of(selection):
+                losses[file] += shared[first].cycles - selection.cycles
+        dropped = min((losses[file] / code[file], file) for file in code)[1]
+        kept |= {first: shared[first] for first, selection in kept.items() if dropped in _code_of(selection)}
+    return kept
+
+
+def with_fewer_constants(selections: Sequence[Selection], limit: int) -> dict[Selection, Selection]:
+    """What takes the place of each, so that all constants have at most `limit` bytes, or as few as possible.
+
+    Kernels that store weights wider than their bits give way to others, first where a byte costs fewest cycles.
+    """
+    kept = {selection: selection for selection in selections}
+    total = sum(map(_constants_of, selections))
+    smaller: dict[Selection, Selection | None] = {}
+    while total > limit:
+        costs: dict[Selection, float] = {}
+        for first, selection in kept.items():
+            if selection not in smaller:
+                smaller[selection] = _with_fewer_constants(selection)
+            other = smaller[selection]
+            if other is not None:
+                saved = _constants_of(selection) - _constants_of(other)
+                costs[first] = (other.cycles - selection.cycles) / saved
+        if not costs:
+            break
+        changed = min(costs, key=lambda first: costs[first])
+        other = smaller[kept[changed]]
+        assert other is not None
+        total += _constants_of(other) - _constants_of(kept[changed])
+        kept[changed] = other
+    return kept
+
+
+def _flash(selection: Selection) -> list[tuple[Kernel, FlashFacts]]:
+    """The kernels of a selection and what each puts into flash."""
+    first: dict[Bits, StepContext] = {}
+    for context in selection.used if selection.kernels else ():
+        first.setdefault(bits_of(context), context)
+    kernels = [(selection.kernels[bits], context) for bits, context in first.items()]
+    return [(kernel, selection.facts.flash_of(kernel, context)) for kernel, context in kernels]
+
+
+def _code_of(selection: Selection) -> Mapping[str, int]:
+    return {file: size for _, flash in _flash(selection) for file, size in flash.code.items()}
+
+
+def _generated(selections: Iterable[Selection]) -> dict[str, int]:
+    return {file: size for selection in selections for file, size in _code_of(selection).items()}
+
+
+def _constants_of(selection: Selection) -> int:
+    """Bytes of constants; what one kernel needs for several bits is mostly the same."""
+    sizes: dict[str, int] = {}
+    for kernel, flash in _flash(selection):
+        sizes[kernel.name] = max(sizes.get(kernel.name, 0), flash.constants)
+    return sum(sizes.values())
+
+
+def _with_fewer_constants(selection: Selection) -> Selection | None:
+    """With the fastest kernels that need fewer bytes of constants than the largest of now; None: there are none."""
+    largest = max((flash.constants for _, flash in _flash(selection)), default=0)
+    try:
+        other = _other_kernel(selection, lambda flash: flash.constants < largest)
+    except QuantMCUError:
+        return None
+    return other if _constants_of(other) < _constants_of(selection) else None
+
+
+def _other_kernel(selection: Selection, allowed: Callable[[FlashFacts], bool]) -> Selection:
+    return replace(selection, kernels=choose_kernels(selection.contexts, selection.facts, allowed))
