@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import quantmcu
 from quantmcu.build import BuildResult
 from quantmcu.build.size import firmware_size
+from quantmcu.build.stack import require_stack
 from quantmcu.codegen.bounds import selection_bound
 from quantmcu.codegen.select import Selection, StageSelection, flat
 from quantmcu.data import Dataset
@@ -115,7 +116,7 @@ def _memory(network: CompiledNetwork, board: Board, budget: Budget, built: Build
         ],
     }
     if built is not None:
-        memory |= _linked(built.elf, board)
+        memory |= _linked(built.elf, board) | require_stack(built.elf, board)
     return memory
 
 

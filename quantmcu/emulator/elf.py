@@ -43,6 +43,9 @@ class Elf:
     Args:
         source: path of the file, or its bytes.
 
+    Attributes:
+        data: its bytes.
+
     Raises:
         UsageError: it is no such file.
     """
@@ -52,6 +55,7 @@ class Elf:
         try:
             data = source if isinstance(source, bytes) else source.read_bytes()
             self._file = ELFFile(io.BytesIO(data))
+            self.data = data
         except (OSError, ELFError) as error:
             raise UsageError("cannot read the firmware", where=self.name, why=str(error)) from error
         if self._file["e_machine"] != "EM_ARM":

@@ -11,6 +11,7 @@ import unicorn
 from unicorn import arm_const
 from unicorn.unicorn_py3.unicorn import Uc, UcError
 
+from quantmcu.emulator.access_guard import AccessGuard
 from quantmcu.emulator.console import Console
 from quantmcu.emulator.core import CoreRegisters
 from quantmcu.emulator.counter import BlockCounter
@@ -66,6 +67,8 @@ class Emulator:
         cycle_model: "board" for the model that the manifest names, another model, or None to count instructions.
         memory_model: "board" for wait states and caches by the manifest, another model, or None for memory without wait
             states. With it the emulation is several times slower.
+        aligned_in: name of a function: while it runs, an access that is not aligned to its size ends the run. (Cores
+            with DSP instructions can do most of them, at a loss; kernels are written to need none.)
 
     Attributes:
         console: the UART; write to it and read from it between runs.
@@ -84,6 +87,7 @@ class Emulator:
         *,
         cycle_model: CycleModel | Literal["board"] | None = "board",
         memory_model: MemoryModel | Literal["board"] | None = None,
+        aligned_in: str | None = None,
     ) -> None:
         self.elf = Elf(elf)
         self.board = board
@@ -94,6 +98,10 @@ class Emulator:
         model = _board_model(board) if cycle_model == "board" else cycle_model
         memory = board_memory_model(board) if memory_model == "board" else memory_model
         self._counter = BlockCounter(self._engine, model, self._inspect, memory)
+        self._guard: AccessGuard | None = None
+        if aligned_in is not None:
+            self._guard = AccessGuard(self._engine, aligned=True)
+            self._guard.only_during(self.elf.symbols[aligned_in])
         registers = self._registers
         self.console = Console(
             self._engine,
@@ -160,7 +168,8 @@ class Emulator:
             limit: instructions after which the run is given up.
 
         Raises:
-            EmulatedFaultError: a fault that no handler could take, or an FPU instruction while the FPU is off.
+            EmulatedFaultError: a fault that no handler could take, an FPU instruction while the FPU is off, or an
+                unaligned access during `aligned_in`.
             EmulationLimitError: the firmware was still at work after `limit` instructions.
         """
         end = self.instructions + limit
@@ -186,6 +195,8 @@ class Emulator:
             self._cause = None
             halted = self._start_engine()
             self._counter.check()
+            if self._guard is not None and (seen := self._guard.fault(self.elf)) is not None:
+                raise EmulatedFaultError(seen, self.elf.name)
             if self._reset_requested:
                 self._reset_requested = False
                 self.resets += 1

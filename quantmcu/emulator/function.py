@@ -10,10 +10,10 @@ import unicorn
 from unicorn import arm_const
 from unicorn.unicorn_py3.unicorn import Uc, UcError
 
-from quantmcu.emulator import hook
+from quantmcu.emulator.access_guard import AccessGuard
 from quantmcu.emulator.counter import BlockCounter
 from quantmcu.emulator.elf import Elf
-from quantmcu.emulator.engine import add_native_hook, create_engine, map_memory, unicorn_function
+from quantmcu.emulator.engine import create_engine, map_memory
 from quantmcu.emulator.faults import ACCESS_NAMES, EmulatedFaultError, EmulationLimitError, Fault
 from quantmcu.emulator.timing import CycleModel, cycle_model
 from quantmcu.emulator.wait_states import MemoryModel
@@ -92,7 +92,9 @@ class FunctionMachine:
         self._load()
         chosen = cycle_model(core) if isinstance(model, str) else model
         self.counter = BlockCounter(self._engine, chosen, memory=memory)
-        self._guard = self._install_guard(aligned) if guard or aligned else None
+        self._guard: AccessGuard | None = None
+        if guard or aligned:
+            self._guard = AccessGuard(self._engine, self._allowed, RAM_ORIGIN, aligned=aligned)
 
     def allocate(self, data: bytes | int, align: int = 16) -> int:
         """Places bytes (or so many zero bytes) in RAM and returns their address.
@@ -174,7 +176,7 @@ class FunctionMachine:
             cycles=self.counter.cycles - cycles,
             instructions=self.counter.instructions - instructions,
             stack_bytes=len(stack) - int(used[0]) if used.size else 0,
-            unaligned=int(self._guard.unaligned) if self._guard is not None else 0,
+            unaligned=self._guard.unaligned if self._guard is not None else 0,
         )
 
     def _load(self) -> None:
@@ -196,22 +198,6 @@ class FunctionMachine:
     def _allow(self, address: int, size: int) -> None:
         self._allowed[address - RAM_ORIGIN : address - RAM_ORIGIN + size] = 1
 
-    def _install_guard(self, aligned: bool) -> hook.AccessGuardState:
-        guard = hook.AccessGuardState(
-            allowed=self._allowed.ctypes.data,
-            stop=unicorn_function("uc_emu_stop"),
-            read_register=unicorn_function("uc_reg_read"),
-            write_register=unicorn_function("uc_reg_write"),
-            base=RAM_ORIGIN,
-            size=RAM_BYTES,
-            unaligned_is_error=int(aligned),
-            pc_id=arm_const.UC_ARM_REG_PC,
-            epsr_id=arm_const.UC_ARM_REG_EPSR,
-        )
-        kinds = unicorn.UC_HOOK_MEM_READ | unicorn.UC_HOOK_MEM_WRITE
-        add_native_hook(self._engine, kinds, "check_access", guard)
-        return guard
-
     def _prepare_registers(self, arguments: tuple[int, ...]) -> int:
         """Sets up a call and returns the stack pointer at entry."""
         words = [argument & 0xFFFFFFFF for argument in arguments]
@@ -229,19 +215,15 @@ class FunctionMachine:
         self._engine.reg_write(arm_const.UC_ARM_REG_SP, stack_pointer)
         self._engine.reg_write(arm_const.UC_ARM_REG_LR, _RETURN_ADDRESS | 1)
         if self._guard is not None:
-            self._guard.violation = hook.VIOLATION_NONE
-            self._guard.unaligned = 0
+            self._guard.restart()
         return stack_pointer
 
     def _register(self, register: int) -> int:
         return int(self._engine.reg_read(register))
 
     def _raise_fault(self, symbol: str) -> None:
-        if self._guard is not None and self._guard.violation != hook.VIOLATION_NONE:
-            outside = self._guard.violation == hook.VIOLATION_OUTSIDE
-            access = ACCESS_NAMES.get(self._guard.access_type, "access")
-            what = f"{access} of {self._guard.access_size} bytes " + ("outside any buffer" if outside else "unaligned")
-            raise EmulatedFaultError(self._fault_at(what, self._guard.address, self._guard.pc), symbol)
+        if self._guard is not None and (seen := self._guard.fault(self.elf)) is not None:
+            raise EmulatedFaultError(seen, symbol)
         if self._fault is not None:
             what, address = self._fault
             raise EmulatedFaultError(self._fault_at(what, address, self._register(arm_const.UC_ARM_REG_PC)), symbol)

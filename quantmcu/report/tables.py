@@ -123,7 +123,9 @@ def latency_summary(result: dict[str, Any]) -> RenderableType:
     facts += [("conditions" if index == 0 else "", line) for index, line in enumerate(conditions(result))]
     used = result["memory"].get("stack_used_bytes")
     if used is not None:
-        facts.append(("stack", f"{used} of {result['memory']['stack_bytes']} bytes used"))
+        need = result["memory"].get("stack_need_bytes")
+        bound = f"; the code needs {need} at most" if need is not None else ""
+        facts.append(("stack", f"{used} of {result['memory']['stack_bytes']} bytes used{bound}"))
     return facts_table(facts)
 
 

@@ -109,6 +109,12 @@ __attribute__((noinline)) static void time_loop(void) {
     text(REGISTER(0xE0001004) == frozen ? " frozen\n" : " running\n");
 }
 
+__attribute__((noinline)) void read_apart(const uint8_t *bytes);
+void read_apart(const uint8_t *bytes) {
+    hex("word=", *(const volatile uint32_t *)bytes);
+    text("\n");
+}
+
 __attribute__((noinline)) static void obey(uint8_t command) {
     switch (command) {
     case 'r':
@@ -137,6 +143,10 @@ __attribute__((noinline)) static void obey(uint8_t command) {
         break;
     case 'H': /* MemManage, BusFault and UsageFault have handlers of their own */
         REGISTER(0xE000ED24) |= 7u << 16;
+        break;
+    case 'l': /* the same unaligned word outside of a function and inside */
+        hex("", *(const volatile uint32_t *)((const uint8_t *)vectors + 2));
+        read_apart((const uint8_t *)vectors + 2);
         break;
     case 's':
         __asm__ volatile("svc #1");

@@ -46,7 +46,7 @@ def test_bytes_go_both_ways_through_each_kind_of_console(kind, tmp_path):
     board = load_board(BOARDS_BY_CONSOLE[kind])
     assert board.console.kind == kind
     emulator = start(tmp_path, board)
-    data = bytes(b for b in range(256) if chr(b) not in "rwxeubogHsfFcmkhnz")
+    data = bytes(b for b in range(256) if chr(b) not in "rwxeubogHslfFcmkhnz")
     emulator.console.write(data)
     assert emulator.run() is StopReason.WAITING_FOR_INPUT
     assert emulator.console.read() == data
@@ -240,3 +240,14 @@ def test_a_file_that_is_no_elf_is_refused(tmp_path):
         Emulator(path, load_board("nucleo-f767"))
     assert "cannot read the firmware" in str(error.value)
     assert error.value.where == str(path)
+
+
+def test_unaligned_accesses_end_the_run_in_the_function_that_is_watched(tmp_path):
+    emulator = start(tmp_path)
+    assert "word=" in command(emulator, "l"), "cores with DSP instructions can do it"
+    watched = start(tmp_path, aligned_in="read_apart")
+    with pytest.raises(EmulatedFaultError, match=r"read of 4 bytes unaligned at 0x.*\(read_apart\+0x") as caught:
+        command(watched, "l")
+    assert caught.value.fault.address % 4 == 2
+    unaware = start(tmp_path, aligned_in="put")
+    assert "word=" in command(unaware, "l")

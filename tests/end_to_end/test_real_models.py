@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quantmcu.device import DeviceSession
+from quantmcu.emulator import Emulator
+from quantmcu.emulator.transport import EmulatorTransport
 from quantmcu.errors import QuantMCUError
+from quantmcu.measurement import random_codes
 from quantmcu.pipeline import CompileRequest, compile_model
 from quantmcu.program.serialize import load_program
 from quantmcu.reference import execute
@@ -65,10 +69,22 @@ def assert_bit_exact(result: Result, places: tuple[str, ...], count: int) -> Non
                     np.testing.assert_array_equal(got, wanted[name], err_msg=f"{place}: {name}")
 
 
+def assert_stack_and_alignment(result: Result) -> None:
+    """No access of the network is unaligned, and the firmware needs no more stack than its machine code says."""
+    emulator = Emulator(result.elf, result.board, aligned_in="quantmcu_run_part")
+    with closing(DeviceSession(EmulatorTransport(emulator), "emulator", result.program_sha256)) as session:
+        inputs = [random_codes(tensor) for tensor in session.identify().inputs]
+        session.run(1, inputs)
+        session.profile(1, inputs)
+        memory = result.data["memory"]
+        assert 0 < session.marks().stack_used <= memory["stack_need_bytes"] <= memory["stack_bytes"]
+
+
 @pytest.mark.parametrize(("board", "toolchain"), [("nucleo-f767", "zig"), ("nucleo-l4r5", "auto")])
 def test_demo_model_on_host_and_in_the_emulator(board, toolchain, tmp_path):
     result = compiled(demo_model(), board, tmp_path, toolchain=toolchain)
     assert_bit_exact(result, ("host", "emulator"), 3)
+    assert_stack_and_alignment(result)
 
 
 @pytest.mark.qemu
@@ -82,7 +98,9 @@ def test_demo_model_in_qemu(board, tmp_path):
 @pytest.mark.parametrize("board", ["nucleo-f767", "nucleo-l4r5"])
 @pytest.mark.parametrize("name", SMALL)
 def test_shared_models_on_host_and_in_the_emulator(name, board, tmp_path):
-    assert_bit_exact(compiled(shared_model(name), board, tmp_path), ("host", "emulator"), 100)
+    result = compiled(shared_model(name), board, tmp_path)
+    assert_bit_exact(result, ("host", "emulator"), 100)
+    assert_stack_and_alignment(result)
 
 
 @pytest.mark.slow

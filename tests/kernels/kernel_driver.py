@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from quantmcu.build.stack import StackAnalysis
 from quantmcu.codegen.kernel import Core, Kernel, StepContext
 from quantmcu.codegen.registry import all_kernels
 from quantmcu.codegen.single_step import (
@@ -194,14 +195,17 @@ def check_on_core(
     """The same on an emulated core; the runs that are not in place."""
     include = (f"-I{kernel_sources()[0].parent}", f"-I{MEMORY_FUNCTIONS.parent}")
     with generated_sources(kernel, [context for context, _ in cases]) as sources:
-        elf = compile_for_core([*sources, MEMORY_FUNCTIONS], core.name, (*flags, *WARNINGS, *include), compiler)
+        elf = compile_for_core([*sources, MEMORY_FUNCTIONS], core.name, (*flags, "-g", *WARNINGS, *include), compiler)
+    stack = StackAnalysis(elf)
     emulated = FunctionMachine(elf, core.name, guard=guard, aligned=guard)
     runs = []
     for context, inputs in cases:
         for in_place in (None, *kernel.in_place_inputs(context)):
-            data, results = run_on_machine(emulated, build_image(kernel, context, inputs, 4, in_place))
+            image = build_image(kernel, context, inputs, 4, in_place)
+            data, results = run_on_machine(emulated, image)
             run = _core_run(context, data, results)
             check(context, inputs, run.output)
+            assert run.stack_bytes <= max(stack.need_of(call.function).nbytes for call in image.calls)
             if in_place is None:
                 runs.append(run)
     return runs
@@ -214,10 +218,16 @@ def machine(core: str, compiler: str, guard: bool, flags: tuple[str, ...], sourc
     elf = compile_for_core(
         [*(kernels / name for name in sources), MEMORY_FUNCTIONS],
         core,
-        (*flags, *WARNINGS, f"-I{MEMORY_FUNCTIONS.parent}"),
+        (*flags, "-g", *WARNINGS, f"-I{MEMORY_FUNCTIONS.parent}"),
         compiler,
     )
     return FunctionMachine(elf, core, guard=guard, aligned=guard)
+
+
+@cache
+def stack_of(emulated: FunctionMachine) -> StackAnalysis:
+    """How much stack its functions need."""
+    return StackAnalysis(emulated.elf.data)
 
 
 def run_on_host(kernel: Kernel, context: StepContext, inputs: Sequence[Codes], in_place: int | None = None) -> Codes:

@@ -59,7 +59,9 @@ def test_latency(compiled: Result) -> None:
     assert facts["memory_effects_modelled"] is False
     assert re.search("zero-wait-state", facts["note"])
     assert facts["compiler"]
-    assert 0 < result.data["memory"]["stack_used_bytes"] <= result.data["memory"]["stack_bytes"]
+    memory = result.data["memory"]
+    assert 0 < memory["stack_used_bytes"] <= memory["stack_need_bytes"] <= memory["stack_bytes"]
+    assert 0 < memory["network_stack_bytes"] < memory["stack_need_bytes"]
 
 
 def test_emulated_measurements_repeat_exactly(compiled: Result) -> None:
