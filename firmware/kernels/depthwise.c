@@ -16,17 +16,6 @@ static int32_t smaller(int32_t a, int32_t b)
     return a < b ? a : b;
 }
 
-/* Rows of the map that are copied into the tile in pairs; assembly reads it by the order of its fields. */
-typedef struct {
-    const uint8_t *pixel; /* of the first row, first of four channels, at a multiple of 4 */
-    int32_t row_bytes, pixel_bytes;
-    int32_t columns;
-    uint32_t *tile;
-    int32_t plane_bytes; /* of the tile, from a channel to the next */
-    int32_t skip_bytes;  /* of the tile, from the end of a row pair to the next one */
-    int32_t pairs;       /* at least 1; counts down */
-} fill_job;
-
 #if defined(__arm__) && defined(__ARM_FEATURE_DSP)
 
 /* One column of two rows, of four channels, in words. GCC needs a third more cycles for the loop. */
@@ -48,7 +37,7 @@ typedef struct {
     "str.w r9, [r7], #4\n"
 
 /* r0: pixel, r1: row_bytes, r2: pixel_bytes, r3: columns left, r4 to r7: planes, r10: job. */
-__attribute__((naked)) static void fill_words(fill_job *job __attribute__((unused)))
+__attribute__((naked)) static void fill_words(qmcu_depthwise_fill *job __attribute__((unused)))
 {
     __asm volatile("push {r4-r11, lr}\n"
                    "mov.w r10, r0\n"
@@ -85,7 +74,7 @@ __attribute__((naked)) static void fill_words(fill_job *job __attribute__((unuse
 
 #else
 
-static void fill_words(fill_job *job)
+static void fill_words(qmcu_depthwise_fill *job)
 {
     const int32_t plane_words = job->plane_bytes / 4;
     uint32_t *to = job->tile;
@@ -114,12 +103,13 @@ NEVER_INLINE static void fill_bytes(pixel_row upper, pixel_row lower, int32_t co
                                           | (uint32_t)lower.pixel[x * lower.step + plane] << 16;
 }
 
-/* Copies `count` columns of one row of four channels in words; the other row of the pair is padding. */
-INLINE void fill_half(const uint8_t *pixel, int32_t step, int32_t count, uint32_t padding, int upper_is_padding,
-                      uint32_t *plane0, int32_t plane_words)
+/* Copies one row of four channels in words; the other row of the pair is padding. */
+INLINE void fill_half(const qmcu_depthwise_fill *fill, uint32_t padding, int upper_is_padding)
 {
-    uint32_t *plane1 = plane0 + plane_words, *plane2 = plane1 + plane_words, *plane3 = plane2 + plane_words;
-    for (; count > 0; count--, pixel += step) {
+    uint32_t *plane0 = fill->tile, *plane1 = plane0 + fill->plane_bytes / 4, *plane2 = plane1 + fill->plane_bytes / 4;
+    uint32_t *plane3 = plane2 + fill->plane_bytes / 4;
+    const uint8_t *pixel = fill->pixel;
+    for (int32_t count = fill->columns; count > 0; count--, pixel += fill->pixel_bytes) {
         const uint32_t four = dsp_load(pixel), even = dsp_uxtb16(four), odd = dsp_uxtb16_ror8(four);
         *plane0++ = upper_is_padding ? dsp_pkhbt(padding, even) : dsp_halves(even, padding);
         *plane1++ = upper_is_padding ? dsp_pkhbt(padding, odd) : dsp_halves(odd, padding);
@@ -128,17 +118,15 @@ INLINE void fill_half(const uint8_t *pixel, int32_t step, int32_t count, uint32_
     }
 }
 
-NEVER_INLINE static void fill_lower(const uint8_t *pixel, int32_t step, int32_t count, uint32_t padding, uint32_t *plane0,
-                                    int32_t plane_words)
+static void fill_half_words(const qmcu_depthwise_fill *fill, uint32_t padding, int32_t upper_is_padding)
 {
-    fill_half(pixel, step, count, padding, 1, plane0, plane_words);
+    if (upper_is_padding)
+        fill_half(fill, padding, 1);
+    else
+        fill_half(fill, padding, 0);
 }
 
-NEVER_INLINE static void fill_upper(const uint8_t *pixel, int32_t step, int32_t count, uint32_t padding, uint32_t *plane0,
-                                    int32_t plane_words)
-{
-    fill_half(pixel, step, count, padding, 0, plane0, plane_words);
-}
+const qmcu_depthwise_input qmcu_depthwise_input_8 = {fill_words, fill_half_words};
 
 static void fill_padding(int32_t count, uint32_t padding, uint32_t *plane0, int32_t plane_words)
 {
@@ -147,53 +135,60 @@ static void fill_padding(int32_t count, uint32_t padding, uint32_t *plane0, int3
             plane0[plane * plane_words + x] = padding;
 }
 
-/* A row of the map, or of padding where the map has no such row. */
-static pixel_row row_at(const qmcu_depthwise_params *layer, const uint8_t *input, int32_t y, const uint32_t *padding)
+/* Codes of a row, or NULL where the map has no such row. */
+static const uint8_t *row_at(const qmcu_depthwise_params *layer, const uint8_t *input, int32_t y)
 {
-    if (y < 0 || y >= layer->input_height)
-        return (pixel_row){.pixel = (const uint8_t *)padding, .step = 0};
-    return (pixel_row){.pixel = input + y * layer->input_width * layer->channels, .step = layer->channels};
+    const int32_t pixel_bytes = layer->channels * layer->input_bits / 8;
+    return y < 0 || y >= layer->input_height ? NULL : input + y * layer->input_width * pixel_bytes;
+}
+
+static pixel_row or_padding(const uint8_t *row, int32_t step, const uint32_t *padding)
+{
+    return row == NULL ? (pixel_row){.pixel = (const uint8_t *)padding, .step = 0} : (pixel_row){row, step};
 }
 
 /* The pair of rows y and y + 1, one of which at least is padding, or whose channels don't come in words. */
-static void fill_pair(const qmcu_depthwise_params *layer, const uint8_t *input, int32_t y, int32_t channels, uint32_t *to)
+static void fill_pair(const qmcu_depthwise_params *layer, const qmcu_depthwise_input *how, const uint8_t *input, int32_t y,
+                      int32_t channels, qmcu_depthwise_fill *fill)
 {
     const uint32_t zero_point = (uint32_t)layer->input_zero_point, padding = dsp_four(zero_point);
-    const int32_t width = layer->input_width, plane_words = layer->tile_pairs * layer->tile_columns;
-    const pixel_row upper = row_at(layer, input, y, &padding), lower = row_at(layer, input, y + 1, &padding);
-    if (upper.step == 0 && lower.step == 0)
-        fill_padding(width, dsp_two(zero_point), to, plane_words);
+    const int32_t plane_words = fill->plane_bytes / 4;
+    const uint8_t *const upper = row_at(layer, input, y), *const lower = row_at(layer, input, y + 1);
+    if (upper == NULL && lower == NULL)
+        fill_padding(layer->input_width, dsp_two(zero_point), fill->tile, plane_words);
     else if (layer->channels % 4 != 0)
-        fill_bytes(upper, lower, width, to, plane_words, channels);
-    else if (upper.step == 0)
-        fill_lower(lower.pixel, lower.step, width, dsp_two(zero_point), to, plane_words);
-    else
-        fill_upper(upper.pixel, upper.step, width, dsp_two(zero_point), to, plane_words);
+        fill_bytes(or_padding(upper, layer->channels, &padding), or_padding(lower, layer->channels, &padding),
+                   layer->input_width, fill->tile, plane_words, channels);
+    else {
+        fill->pixel = upper == NULL ? lower : upper;
+        how->half(fill, dsp_two(zero_point), upper == NULL);
+    }
 }
 
 /* Copies `count` row pairs from the map's row y on into the tile. */
-static void fill_pairs(const qmcu_depthwise_params *layer, const uint8_t *input, int32_t y, int32_t count,
-                       int32_t channels, uint32_t *to)
+static void fill_pairs(const qmcu_depthwise_params *layer, const qmcu_depthwise_input *how, const uint8_t *input,
+                       int32_t y, int32_t count, int32_t channels, uint32_t *to)
 {
-    const int32_t row_bytes = layer->input_width * layer->channels;
+    const int32_t pixel_bytes = layer->channels * layer->input_bits / 8;
+    const int32_t row_bytes = layer->input_width * pixel_bytes;
     to += layer->pad_left;
     while (count > 0) {
         int32_t pairs = layer->channels % 4 == 0 && y >= 0 ? smaller((layer->input_height - y) >> 1, count) : 0;
+        qmcu_depthwise_fill fill = {
+            .pixel = input + (pairs > 0 ? y : 0) * row_bytes,
+            .row_bytes = row_bytes,
+            .pixel_bytes = pixel_bytes,
+            .columns = layer->input_width,
+            .tile = to,
+            .plane_bytes = 4 * layer->tile_pairs * layer->tile_columns,
+            .skip_bytes = 4 * (layer->tile_columns - layer->input_width),
+            .pairs = pairs,
+        };
         if (pairs > 0) { /* wholly inside the map */
-            fill_job job = {
-                .pixel = input + y * row_bytes,
-                .row_bytes = row_bytes,
-                .pixel_bytes = layer->channels,
-                .columns = layer->input_width,
-                .tile = to,
-                .plane_bytes = 4 * layer->tile_pairs * layer->tile_columns,
-                .skip_bytes = 4 * (layer->tile_columns - layer->input_width),
-                .pairs = pairs,
-            };
-            fill_words(&job);
+            how->pairs(&fill);
         } else {
             pairs = 1;
-            fill_pair(layer, input, y, channels, to);
+            fill_pair(layer, how, input, y, channels, &fill);
         }
         count -= pairs;
         y += 2 * pairs;
@@ -239,18 +234,38 @@ static void clamp_channels(const qmcu_depthwise_params *layer, int32_t planes, u
             output[plane] = (uint8_t)qmcu_clamp(output[plane], layer->low, layer->high);
 }
 
+/* Clamps the codes of `count` words. */
+static void clamp_words(const qmcu_depthwise_params *layer, uint32_t *codes, int32_t count)
+{
+    const uint32_t low = dsp_four((uint32_t)layer->low), high = dsp_four((uint32_t)layer->high);
+    for (; count > 0; count--, codes++)
+        *codes = dsp_max_bytes(dsp_min_bytes(*codes, high), low);
+}
+
+/* Outputs of a few steps on their way to the packed map. */
+static void pack_rows(const qmcu_depthwise_params *layer, const qmcu_depthwise_functions *functions, uint32_t *codes,
+                      uint8_t *output, int32_t rows)
+{
+    const int32_t pixels = rows * layer->output_width;
+    if (layer->low > 0 || layer->high < (1 << layer->output_bits) - 1)
+        clamp_words(layer, codes, pixels);
+    functions->pack(codes, output, pixels, layer->channels * layer->output_bits / 8);
+}
+
 /* A group of up to four channels; `input` and `output` point to the first one's first pixel. */
 static void drive_group(const qmcu_depthwise_params *layer, const uint8_t *input, int32_t channel, int32_t channels,
-                        uint8_t *output, uint32_t *tile, void (*run_blocks)(const qmcu_depthwise_job *job))
+                        uint8_t *output, uint32_t *tile, const qmcu_depthwise_functions *functions)
 {
-    const int32_t row_bytes = layer->output_width * layer->channels;
+    uint32_t *const stream = tile + QMCU_DEPTHWISE_PLANES * layer->tile_pairs * layer->tile_columns;
+    uint32_t *const outputs = stream + QMCU_DEPTHWISE_PLANES * (2 + layer->words); /* unless they go where they belong */
+    const int32_t pixel_bytes = functions->pack == NULL ? layer->channels : QMCU_DEPTHWISE_PLANES;
+    const int32_t row_bytes = layer->output_width * pixel_bytes;
     const int32_t whole = layer->output_width / layer->columns * layer->columns;
     const int32_t most_steps = (layer->tile_pairs - layer->pairs) / layer->pairs_per_step + 1;
     const int32_t shared = layer->pairs - layer->pairs_per_step; /* row pairs of neighbouring steps */
-    uint32_t *stream = tile + QMCU_DEPTHWISE_PLANES * layer->tile_pairs * layer->tile_columns;
     qmcu_depthwise_job job = {
         .tile = tile,
-        .output = output,
+        .output = functions->pack == NULL ? output : (uint8_t *)outputs,
         .stream = stream,
         .channels = channels,
         .plane_bytes = 4 * layer->tile_pairs * layer->tile_columns,
@@ -258,12 +273,13 @@ static void drive_group(const qmcu_depthwise_params *layer, const uint8_t *input
         .second_row = row_bytes,
         .last_second_row = row_bytes,
         .last = 4 * (layer->output_width - layer->columns) * layer->stride_x,
-        .step_back = (whole + layer->columns - layer->output_width) * layer->channels,
+        .step_back = (whole + layer->columns - layer->output_width) * pixel_bytes,
         .zero_point = layer->zero_point,
     };
     make_stream(layer, channel, channels, stream);
     int32_t kept = 0; /* row pairs at the front of the tile */
     int32_t next = -layer->pad_top; /* row of the map that is copied next */
+    int32_t y = 0; /* row of outputs that is computed next */
     int32_t left = (layer->output_height + layer->rows - 1) / layer->rows;
     while (left > 0) {
         job.steps = smaller(left, most_steps);
@@ -271,20 +287,27 @@ static void drive_group(const qmcu_depthwise_params *layer, const uint8_t *input
         if (left == 0 && layer->output_height % layer->rows != 0)
             job.last_second_row = 0;
         const int32_t used = job.steps * layer->pairs_per_step; /* that no later step reads */
-        fill_pairs(layer, input, next, used + shared - kept, channels, tile + kept * layer->tile_columns);
-        next += 2 * (used + shared - kept);
-        run_blocks(&job);
+        const int32_t filled = used + shared - kept;
+        fill_pairs(layer, functions->input, input, next, filled, channels, tile + kept * layer->tile_columns);
+        next += 2 * filled;
+        functions->run_blocks(&job);
         if (left > 0)
             move_pairs(layer, used, shared, tile);
         kept = shared;
-        job.output += job.steps * layer->rows * row_bytes;
+        const int32_t rows = smaller(job.steps * layer->rows, layer->output_height - y);
+        if (functions->pack == NULL)
+            job.output += rows * row_bytes;
+        else
+            pack_rows(layer, functions, outputs,
+                      output + y * layer->output_width * layer->channels * layer->output_bits / 8, rows);
+        y += rows;
     }
-    if (layer->low > 0 || layer->high < 255)
+    if (functions->pack == NULL && (layer->low > 0 || layer->high < 255))
         clamp_channels(layer, channels, output);
 }
 
 void qmcu_depthwise_drive(const qmcu_depthwise_params *layer, const uint8_t *input, uint8_t *output, void *scratch,
-                          void (*run_blocks)(const qmcu_depthwise_job *job))
+                          const qmcu_depthwise_functions *functions)
 {
     uint32_t *tile = scratch;
     /* The padding at the left and right of every row, which no filling of the tile overwrites. */
@@ -292,7 +315,8 @@ void qmcu_depthwise_drive(const qmcu_depthwise_params *layer, const uint8_t *inp
         tile[i] = dsp_two((uint32_t)layer->input_zero_point);
     for (int32_t channel = 0; channel < layer->channels; channel += QMCU_DEPTHWISE_PLANES) {
         const int32_t channels = smaller(layer->channels - channel, QMCU_DEPTHWISE_PLANES);
-        drive_group(layer, input + channel, channel, channels, output + channel, tile, run_blocks);
+        drive_group(layer, input + channel * layer->input_bits / 8, channel, channels,
+                    output + channel * layer->output_bits / 8, tile, functions);
     }
 }
 
@@ -306,8 +330,9 @@ static void run_block(const qmcu_depthwise_job *job, const qmcu_depthwise_block 
     block->sum(tile, stream + 2, sum);
     for (int32_t row = block->rows - 1; row >= 0; row--) /* the second row first: it may be at the first one's place */
         for (int32_t column = 0; column < block->columns; column++)
-            output[row * second_row + column * block->pixel_bytes] = (uint8_t)dsp_usat8(
-                dsp_smmlar(sum[row * block->columns + column], (int32_t)stream[1], job->zero_point));
+            output[row * second_row + column * block->pixel_bytes] = (uint8_t)qmcu_clamp(
+                dsp_smmlar(sum[row * block->columns + column], (int32_t)stream[1], job->zero_point), 0,
+                block->highest_code);
 }
 
 /* One step of one channel. */

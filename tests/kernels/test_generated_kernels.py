@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from kernel_driver import CORTEX_M4, CORTEX_M7, check_on_core, check_on_host, context_for, kernel_named
+from kernel_driver import CORTEX_M4, CORTEX_M7, Codes, check_on_core, check_on_host, context_for, kernel_named
 from kernel_steps import Case, steps_for
+from test_packed_kernels import context_of as packed_context
+from test_packed_kernels import narrow_cases
 
 from quantmcu.codegen.kernel import Core, Kernel, StepContext
+from quantmcu.codegen.packed import is_packed
 
 COMPILERS = [pytest.param("gcc", marks=pytest.mark.gcc), pytest.param("zig", marks=pytest.mark.slow)]
 M4_WITHOUT_FPU = Core("cortex-m4", has_dsp=True, has_fpu=False)
@@ -17,7 +22,8 @@ CORES = [
     pytest.param(M4_WITHOUT_FPU, id="m4-without-fpu", marks=pytest.mark.slow),
     pytest.param(CORTEX_M7, id="m7"),
 ]
-KERNELS = [kernel_named("depthwise_generated"), kernel_named("linear_generated")]
+DEPTHWISE = kernel_named("depthwise_generated")
+KERNELS = [DEPTHWISE, kernel_named("linear_generated")]
 by_kernel = pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.name)
 
 # No shrinking, which would compile for ever.
@@ -44,6 +50,35 @@ def test_equals_the_reference_on_the_host(kernel: Kernel) -> None:
         check_on_host(kernel, [(context_of(case, CORTEX_M7), case.codes) for case in cases])
 
     compare()
+
+
+@cache
+def packed(kernel: Kernel, core: Core, count: int) -> list[tuple[StepContext, tuple[Codes, ...]]]:
+    """Up to so many random steps with packed maps."""
+    found: list[tuple[StepContext, tuple[Codes, ...]]] = []
+
+    @settings(once, max_examples=12 * count)
+    @given(narrow_cases(kernel))
+    def collect(drawn: tuple[Case, tuple[int, ...], int]) -> None:
+        context = packed_context(*drawn, core)
+        if len(found) < count and is_packed(context) and kernel.unsupported(context) is None:
+            found.append((context, drawn[0].codes))
+
+    collect()
+    assert len(found) > count // 2
+    return found
+
+
+def test_depthwise_of_packed_maps_equals_the_reference_on_the_host() -> None:
+    check_on_host(DEPTHWISE, packed(DEPTHWISE, CORTEX_M7, 8))
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("core", CORES)
+def test_depthwise_of_packed_maps_equals_the_reference_on_cores(core: Core, compiler: str) -> None:
+    """Under the guard."""
+    for run in check_on_core(DEPTHWISE, core, packed(DEPTHWISE, core, 12), compiler):
+        assert run.stack_bytes < 512
 
 
 @by_kernel

@@ -67,7 +67,8 @@ def narrow_cases(draw: st.DrawFn, kernel: Kernel) -> tuple[Case, tuple[int, ...]
     """A step of the kernel's type with random bits everywhere; bits of the inputs and of the output."""
     strategy = ANY_STEP[kernel.step_type]()
     if kernel.step_type is steps.Convolution:
-        kinds = {"packed_depthwise_portable": "depthwise", "packed_conv2d_dsp": "dense"}
+        kinds = dict.fromkeys(("packed_depthwise_portable", "depthwise_generated"), "depthwise")
+        kinds["packed_conv2d_dsp"] = "dense"
         strategy = convolutions(kinds.get(kernel.name, "any"))
     case = draw(strategy)
     input_bits = tuple(draw(BITS) for _ in case.codes)

@@ -37,6 +37,7 @@ class DepthwiseKernel:
         has_fpu: the core has a single-precision FPU.
         pair_bytes: of the tile, from a row pair to the next.
         pixel_bytes: of the output, from a pixel to the next.
+        input_bits, output_bits: of the maps.
     """
 
     shape: DepthwiseShape
@@ -44,6 +45,8 @@ class DepthwiseKernel:
     has_fpu: bool
     pair_bytes: int
     pixel_bytes: int
+    input_bits: int = 8
+    output_bits: int = 8
 
     @property
     def uses_fpu(self) -> bool:
@@ -55,9 +58,10 @@ class DepthwiseKernel:
         """C name."""
         s = self.shape
         core = "m7" if self.dual_issue else "m4f" if self.uses_fpu else "m4"
+        bits = f"_{self.input_bits}_{self.output_bits}" if (self.input_bits, self.output_bits) != (8, 8) else ""
         return (
             f"qmcu_depthwise_{core}_{s.kernel_height}x{s.kernel_width}_s{s.stride_y}x{s.stride_x}_{s.rows}x{s.columns}"
-            f"_{self.pair_bytes}_{self.pixel_bytes}"
+            f"_{self.pair_bytes}_{self.pixel_bytes}{bits}"
         )
 
     @property
@@ -267,7 +271,7 @@ class _Generator:
         lines += [f"smmlar {r}, {r}, {multiplier}, {zero_point}" for r in self.sums]
         if s.rows == 2:
             lines.append(self._load(second, "second"))
-        lines += [f"usat {r}, #8, {r}" for r in self.sums]
+        lines += [f"usat {r}, #{self.kernel.output_bits}, {r}" for r in self.sums]
         if s.rows == 2:
             # The second row first: where the map has none, it has the address of the first one.
             lines.append(f"add.w {second}, {second}, {out}")
