@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,16 +36,22 @@ class Output:
         return TerminalProgress(self.err) if self.err.is_terminal else PlainProgress()
 
     def show(self, document: Any, *renderables: RenderableType) -> None:
-        """The result: `document` with --json, the renderables without."""
+        """The result: `document` with --json, the renderables without, an empty line between them."""
         if self.as_json:
             sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
         elif self.out.is_terminal:
-            self.out.print(*renderables, sep="\n")
+            self._print(renderables)
         else:
             with self.out.capture() as capture:
-                self.out.print(*renderables, sep="\n")
+                self._print(renderables)
             sys.stdout.write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
         sys.stdout.flush()
+
+    def _print(self, renderables: Sequence[RenderableType]) -> None:
+        for index, renderable in enumerate(renderables):
+            if index > 0:
+                self.out.print()
+            self.out.print(renderable)
 
     def error(self, error: QuantMCUError) -> None:
         """An error, as people or programs read it."""

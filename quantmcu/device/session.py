@@ -10,28 +10,26 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from quantmcu.device.fault import FaultRecord
-from quantmcu.device.line import Line, RefusedError, RestartedError, SilentError
+from quantmcu.device.line import Line, RefusedError, RestartedError
+from quantmcu.device.machine import Machine
 from quantmcu.device.ports import find_port
 from quantmcu.device.protocol import (
-    CHUNK_BYTES,
     PROFILE_STEPS,
     PROTOCOL_VERSION,
     RUNS,
-    Counters,
     ErrorCode,
     Flags,
     FrameType,
     Header,
     Identity,
     InputNeed,
-    MalformedAnswerError,
-    Marks,
     PayloadReader,
     parse_profile,
     parse_runs,
     parse_tensor,
 )
 from quantmcu.device.times import Profile, RunTimes
+from quantmcu.device.transfer import ChunkedTransfer
 from quantmcu.device.transport import SerialTransport, Transport
 from quantmcu.errors import ToolError, UsageError
 from quantmcu.runner import Codes, RunnerInfo, TensorInfo, pack_inputs
@@ -39,14 +37,13 @@ from quantmcu.targets import Board
 
 T = TypeVar("T")
 
-SMALLEST_CHUNK = 64
 INFERENCE_ATTEMPTS = 3
 
 #: Refusals that mean: the device has forgotten what it was told, so it has reset.
 _FORGOTTEN = (ErrorCode.LOAD_ORDER, ErrorCode.INPUTS_NOT_LOADED, ErrorCode.OUTPUTS_NOT_VALID)
 
 
-class DeviceSession:
+class DeviceSession(Machine):
     """Runs the network on a device; a Runner (quantmcu/runner.py).
 
     Every method asks the device and may raise ToolError: no answer, other firmware, another model, a fault with its
@@ -69,11 +66,10 @@ class DeviceSession:
         timeout: float = 1.0,
         run_timeout: float = 30.0,
     ) -> None:
-        self._line = Line(transport, where, timeout)
-        self._where = where
+        super().__init__(Line(transport, where, timeout), where)
         self._expected_sha256 = expected_sha256
         self._run_timeout = run_timeout
-        self._chunk = CHUNK_BYTES
+        self._transfer = ChunkedTransfer(self._line)
         self._identity: Identity | None = None
         #: A fault recorded before this session began. It is cleared on the device, so that a new one is known as new.
         self.earlier_fault: FaultRecord | None = None
@@ -181,17 +177,6 @@ class DeviceSession:
             tensors.append(tensor)
         return tuple(tensors)
 
-    def _parsed(self, parse: Callable[[bytes], T], payload: bytes) -> T:
-        try:
-            return parse(payload)
-        except MalformedAnswerError as error:
-            raise ToolError(
-                "the firmware's answer cannot be understood",
-                self._where,
-                str(error),
-                "compile and flash again with this version of quantmcu",
-            ) from error
-
     # -- inference -----------------------------------------------------------------------------------------------
 
     def infer(self, inputs: Sequence[Codes]) -> list[Codes]:
@@ -286,7 +271,7 @@ class DeviceSession:
             def chunk(offset: int, size: int, index: int = index, buffer: bytes = buffer) -> bytes:
                 return struct.pack("<HI", index, offset) + buffer[offset : offset + size]
 
-            self._transfer(FrameType.LOAD_INPUT, len(buffer), chunk)
+            self._transfer.run(FrameType.LOAD_INPUT, len(buffer), chunk)
 
     def _run(self, count: int, fresh_inputs: Sequence[bytes] | None = None) -> RunTimes:
         """Runs; on `fresh_inputs`, which have been loaded or are on demand, where results are wanted."""
@@ -314,34 +299,11 @@ class DeviceSession:
         def chunk(offset: int, size: int) -> bytes:
             return struct.pack("<HIH", index, offset, size)
 
-        buffer = self._transfer(FrameType.READ_OUTPUT, tensor.byte_count, chunk)
+        buffer = self._transfer.run(FrameType.READ_OUTPUT, tensor.byte_count, chunk)
         if len(buffer) != tensor.byte_count:
             why = f"{len(buffer)} bytes of output in place of {tensor.byte_count}"
             raise ToolError("the firmware's answer cannot be understood", self._where, why)
         return tensor.unpack(buffer)
-
-    def _transfer(self, request: FrameType, total: int, payload: Callable[[int, int], bytes]) -> bytes:
-        """Asks chunk by chunk for `total` bytes, with payload(offset, size); returns the answers in a row.
-
-        Chunks become smaller on a bad line, since short frames get through more often.
-        """
-        answers = b""
-        offset = 0
-        while offset < total:
-            size = min(self._chunk, total - offset)
-            smallest = size <= SMALLEST_CHUNK
-            resent = self._line.resent
-            try:
-                answers += self._line.ask(request, payload(offset, size), attempts=None if smallest else 2)
-            except SilentError:
-                if smallest:
-                    raise
-                self._chunk = max(SMALLEST_CHUNK, size // 4)
-                continue
-            offset += size
-            bad_line = self._line.resent > resent
-            self._chunk = max(SMALLEST_CHUNK, size // 2) if bad_line else min(CHUNK_BYTES, self._chunk + SMALLEST_CHUNK)
-        return answers
 
     def _over_restarts(self, action: Callable[[], T]) -> T:
         """Does `action`, from its start again when the device has reset in the middle without a fault."""
@@ -360,70 +322,3 @@ class DeviceSession:
             f"{INFERENCE_ATTEMPTS} attempts ended in a reset, and no fault is recorded",
             "check its power supply (USB hub, cable)",
         )
-
-    def _raise_fault(self) -> None:
-        fault = self.fault()
-        if fault is not None:
-            self.clear_fault()
-            raise ToolError(
-                "the firmware crashed",
-                self._where,
-                fault.describe(),
-                f"find the code with: arm-none-eabi-addr2line -e firmware.elf 0x{fault.pc:08x}",
-            )
-
-    def _refusal(self, error: RefusedError) -> ToolError:
-        return ToolError(
-            "the firmware refused a request",
-            self._where,
-            str(error),
-            "compile and flash again with this version of quantmcu",
-        )
-
-    # -- the machine ---------------------------------------------------------------------------------------------
-
-    def marks(self) -> Marks:
-        """Stack and arena use."""
-        return self._parsed(Marks.parse, self._ask_state(FrameType.MARKS))
-
-    def fault(self) -> FaultRecord | None:
-        """The last fault that the device recorded, kept over a reset; None when there is none."""
-        return self._parsed(FaultRecord.parse, self._ask_state(FrameType.READ_FAULT))
-
-    def clear_fault(self) -> None:
-        """Makes the device forget its last fault."""
-        self._ask_state(FrameType.CLEAR_FAULT)
-
-    def counters(self) -> Counters:
-        """Frames that the device received and dropped since its reset."""
-        return self._parsed(Counters.parse, self._ask_state(FrameType.COUNTERS))
-
-    def echo(self, data: bytes) -> None:
-        """Sends `data` (at most 1024 bytes) there and back.
-
-        Raises:
-            ToolError: it does not come back.
-        """
-        if self._ask_state(FrameType.ECHO, data[:CHUNK_BYTES]) != data[:CHUNK_BYTES]:
-            raise ToolError("the device's echo differs from what was sent", self._where)
-
-    def reset(self, boot_seconds: float = 5.0) -> None:
-        """Resets the device and waits until it greets or answers again.
-
-        Raises:
-            ToolError: it does not come back.
-        """
-        try:
-            self._line.ask(FrameType.RESET)
-        except RestartedError:
-            return  # the answer was lost, the greeting came
-        except RefusedError as error:
-            raise self._refusal(error) from error
-        if self._line.wait_for_greeting(boot_seconds) is None:
-            self._line.ask(FrameType.ECHO, over_restart=True)
-
-    def _ask_state(self, request: FrameType, payload: bytes = b"") -> bytes:
-        try:
-            return self._line.ask(request, payload, over_restart=True)
-        except RefusedError as error:
-            raise self._refusal(error) from error

@@ -5,16 +5,17 @@ from __future__ import annotations
 from rich.table import Table
 
 from quantmcu.inspection import Inspection
+from quantmcu.report.shortened import Shortened
 from quantmcu.report.tables import facts_table, plain_table
-from quantmcu.report.text import count, ending, shape, size
+from quantmcu.report.text import count, shape, size
 
 
 def inspection_layers(inspection: Inspection) -> Table:
     """One row an operator of the simplified network."""
-    table = plain_table("=Layer", "=Operator", ">Output", ">MACs", ">Params", ">Live")
+    table = plain_table("Layer", "=Operator", ">Output", ">MACs", ">Params", ">Live")
     for layer in inspection.layers:
         table.add_row(
-            ending(layer.name, 28),
+            Shortened(layer.name),
             layer.operator,
             shape(list(layer.output_shape)),
             count(layer.macs) if layer.macs else "",

@@ -15,10 +15,15 @@ from quantmcu.targets import Board
 
 def boards_table(boards: Sequence[Board]) -> Table:
     """One row a board."""
-    table = plain_table("=Board", "Name", "=Core", ">Clock", ">Flash", ">RAM")
+    table = plain_table("=Board", "Name", "=Cortex", ">Clock", ">Flash", ">RAM")
     for board in boards:
         table.add_row(
-            board.id, board.name, board.core, frequency(board.clock_hz), size(board.flash_bytes), size(board.ram_bytes)
+            board.id,
+            board.name,
+            board.core.removeprefix("cortex-").upper().replace("PLUS", "+"),
+            frequency(board.clock_hz),
+            size(board.flash_bytes),
+            size(board.ram_bytes),
         )
     return table
 

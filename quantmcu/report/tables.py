@@ -12,7 +12,8 @@ from rich.text import Text
 
 from quantmcu.report import charts
 from quantmcu.report.comparison import ComparedFigure, ComparedLayer, Difference
-from quantmcu.report.text import conditions, count, ending, expectation, figure, milliseconds, percent, size
+from quantmcu.report.shortened import Shortened
+from quantmcu.report.text import conditions, count, expectation, figure, milliseconds, percent, size
 from quantmcu.report.verdict import verdict
 from quantmcu.results import Result
 
@@ -63,6 +64,12 @@ def summary(result: dict[str, Any]) -> RenderableType:
     ]
     if plan.get("stages"):
         facts.append(("", f"{plan['mac_factor']:.3f} x the MACs of running layer by layer"))
+    narrow = charts.bit_rows(result)
+    if narrow:
+        facts.append(("bits", "; ".join(f"{row.label}: {_counts(row.counts)}" for row in narrow)))
+        bitops = result["bitops"]
+        fewer = f"{bitops['average_reduction_vs_uniform8_patched']:.2f} x fewer than 8 bits with halos computed again"
+        facts.append(("BitOPs", f"{count(bitops['average'])}, {fewer}"))
     if flash is None:
         facts.append(("weights", f"{_of(memory_facts['weights_bytes'], board['flash_bytes'])}; not built"))
     else:
@@ -97,12 +104,12 @@ def layers(result: dict[str, Any]) -> Table:
     """
     rows = charts.layers(result)
     mixed = any(layer.narrow for layer in rows)
-    bits, width = (["=Bits"], 26) if mixed else ([], 35)
+    bits = ["=Bits"] if mixed else []
     cycles = ">Cycles" if charts.cycles_are_measured(result) else ">Predicted"
-    table = plain_table("=Layer", *bits, ">MACs", cycles, ">/MAC", ">x bound", ">Share")
+    table = plain_table("Layer", *bits, ">MACs", cycles, ">/MAC", ">x bound", ">Share")
     for layer in rows:
         table.add_row(
-            Text(ending(layer.name, width)),
+            Shortened(layer.name),
             *([layer.bits] if mixed else []),
             count(layer.macs) if layer.macs else "",
             f"{layer.cycles:,}" if layer.cycles is not None else "-",
@@ -156,9 +163,19 @@ def accuracy(result: dict[str, Any]) -> RenderableType:
     return facts_table(facts)
 
 
-def comparison(rows: Sequence[ComparedFigure], left: str, right: str) -> Table:
+def compared(left: Result, right: Result) -> Table:
+    """Which result is A, and which B."""
+    return facts_table(
+        [
+            (letter, f"{result.folder}: {result.model_name} on {result.board_id}, {verdict(result.data).summary}")
+            for letter, result in (("A", left), ("B", right))
+        ]
+    )
+
+
+def comparison(rows: Sequence[ComparedFigure]) -> Table:
     """Figures of two results side by side."""
-    table = plain_table("=Figure", f">{ending(left, 22)}", f">{ending(right, 22)}", ">Change")
+    table = plain_table("=Figure", ">A", ">B", ">Change")
     for row in rows:
         shown = percent if row.is_share else figure
         table.add_row(row.name, shown(row.left), shown(row.right), row.change)
@@ -175,11 +192,11 @@ def compared_conditions(rows: Sequence[Difference]) -> Table:
 
 def compared_layers(rows: Sequence[ComparedLayer]) -> Table:
     """Cycles of two results by layer; `!` marks layers with other bits, kernels or shapes."""
-    table = plain_table("=Layer", "=", ">A", ">B", ">Ratio")
+    table = plain_table("Layer", "=", ">A", ">B", ">Ratio")
     for row in rows:
         cycles = [figure(layer.cycles) if layer is not None else "-" for layer in (row.left, row.right)]
         ratio = f"{row.ratio:.2f}" if row.ratio is not None else ""
-        table.add_row(Text(ending(row.name, 40)), "!" if row.differs else "", *cycles, ratio)
+        table.add_row(Shortened(row.name), "!" if row.differs else "", *cycles, ratio)
     return table
 
 
@@ -205,10 +222,13 @@ def next_steps(result: Result) -> RenderableType:
     written = "report.html, result.json, quantized.onnx, the PlatformIO project"
     firmware = "" if result.flash_bytes is None else "firmware.elf, "
     return Group(
-        Text(),
         Text(f"{folder} holds {firmware}{written}. Next:"),
         *(Text(f"  {command}   ({purpose})") for command, purpose in steps),
     )
+
+
+def _counts(counts: dict[int, int]) -> str:
+    return ", ".join(f"{number} of {bits} bits" for bits, number in counts.items())
 
 
 def _of(used: int, limit: int) -> str:

@@ -100,7 +100,7 @@ def expectation(latency: dict[str, Any]) -> str:
         return ""
     low, high = latency["band_ms"]
     least, most = latency["conditions"]["band_percent"]
-    error = f"error of such estimates: {least} to +{most} %"
+    error = f"error of estimates: {least} to +{most} %"
     return f"expect {_three_digits(low)} to {milliseconds(high)} on a board ({error})"
 
 

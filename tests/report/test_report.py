@@ -276,6 +276,21 @@ def test_no_patches_no_section(complete: Result) -> None:
     assert "Patches" not in "".join(parsed(render_report(complete.data)).itertext())
 
 
+def test_names_of_layers_are_whole_where_there_is_room(complete: Result) -> None:
+    data = copy.deepcopy(complete.data)
+    name = "/features/features.17/conv/conv.1/conv.1.0/Conv"
+    data["steps"][0]["name"] = data["latency"]["by_layer"][0]["name"] = name
+    shown = {}
+    for width in (80, 120):
+        console = Console(width=width, file=io.StringIO())
+        console.print(layers(data))
+        assert isinstance(console.file, io.StringIO)
+        shown[width] = console.file.getvalue().splitlines()[2].split()[0]
+    assert shown[120] == name
+    assert shown[80].startswith("…")
+    assert name.endswith(shown[80][1:])
+
+
 @pytest.mark.parametrize("weight_bits", [8, 4])
 def test_the_table_of_layers_fits_80_columns(weight_bits: int, complete: Result) -> None:
     """Long names and large numbers: no cell is cut."""
@@ -291,6 +306,7 @@ def test_the_table_of_layers_fits_80_columns(weight_bits: int, complete: Result)
     assert isinstance(console.file, io.StringIO)
     heading, _, *rows = console.file.getvalue().splitlines()
     assert heading.split()[-1] == "Share"
+    assert all(len(row) <= 80 for row in rows)
     assert ("Bits" in heading) == (weight_bits == 4)
     for row in rows:
         assert re.search(r"88\.8 M +123,456,789 +1\.39 +6\.17 +\d+\.\d %$", row.rstrip())

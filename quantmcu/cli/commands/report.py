@@ -15,6 +15,7 @@ from quantmcu.report import page_of, write_comparison, write_page, write_report
 from quantmcu.report.comparison import compare_layers, compare_results, differences
 from quantmcu.report.tables import (
     accuracy,
+    compared,
     compared_conditions,
     compared_layers,
     comparison,
@@ -54,9 +55,10 @@ def _compare(output: Output, left: Result, right: Result, html: Path | None) -> 
     figures = compare_results(left.data, right.data)
     differing, matched = differences(left.data, right.data), compare_layers(left.data, right.data)
     names = str(left.folder), str(right.folder)
-    tables: list[RenderableType] = [comparison(figures, *names), compared_layers(matched)]
+    tables: list[RenderableType] = [compared(left, right), comparison(figures)]
     if differing:
-        tables.insert(1, compared_conditions(differing))
+        tables.append(compared_conditions(differing))
+    tables.append(compared_layers(matched))
     if html is not None:
         write_comparison(left.data, right.data, names, html)
         tables.append(f"Page: {html}")
