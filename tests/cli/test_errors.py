@@ -79,13 +79,13 @@ def test_wrong_usage(
 
 
 def test_all_unsupported_parts_are_named_at_once(tmp_path: Path, quantmcu_command: Command) -> None:
-    nodes = [node("Det", ["x"], "a"), node("Mish", ["x"], "b"), node("Add", ["a", "b"], "y")]
+    nodes = [node("Det", ["x"], "a"), node("Hardmax", ["x"], "b"), node("Add", ["a", "b"], "y")]
     model = tmp_path / "odd.onnx"
     onnx.save(make_model(nodes, {"x": [1, 4, 4]}, ["y"], opset=18), str(model))
     status, _, messages = quantmcu_command(*compile_arguments(model, tmp_path / "out"))
     assert status == 1
     assert "Det" in messages
-    assert "Mish" in messages
+    assert "Hardmax" in messages
     assert not (tmp_path / "out").exists()
     status, out, messages = quantmcu_command("inspect", model, "--json")
     assert status == 1

@@ -19,6 +19,7 @@ from quantmcu.results import Result
 from quantmcu.targets import Board
 
 RESEND_SECONDS = 0.15
+ATTEMPTS = 20  # a busy machine may need a few before the emulated board has booted
 
 
 def images(seed: int, count: int) -> NDArray[np.float32]:
@@ -51,6 +52,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def open_board(board: Board, port: str | None = None, sha256: str | None = None) -> DeviceSession:
         found = find_port(board, port)
-        return DeviceSession(SerialTransport(found, board.console.baud), found, sha256, RESEND_SECONDS, 10.0)
+        session = DeviceSession(SerialTransport(found, board.console.baud), found, sha256, RESEND_SECONDS, 10.0)
+        session._line.attempts = ATTEMPTS
+        return session
 
     monkeypatch.setattr(DeviceSession, "open_board", open_board)
