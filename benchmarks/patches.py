@@ -27,7 +27,8 @@ from quantmcu.emulator import Emulator
 from quantmcu.emulator.transport import EmulatorTransport
 from quantmcu.frontend import load_onnx, read_network
 from quantmcu.passes import simplify
-from quantmcu.patch.search import Candidate, Search
+from quantmcu.patch.candidate import Candidate
+from quantmcu.patch.search import Search
 from quantmcu.pipeline import CompileRequest, compile_model
 from quantmcu.program.lower import lower
 from quantmcu.program.program import Program

@@ -8,7 +8,7 @@ from typing import Any
 from quantmcu.branch_data import describe_branches
 from quantmcu.codegen.names import load_name
 from quantmcu.codegen.select import AnySelection, Selection, StageSelection, copy_cycles, flat
-from quantmcu.patch.search import Candidate
+from quantmcu.patch.candidate import Candidate
 from quantmcu.patch.stage import StagePlan, split_program
 from quantmcu.planning import PlannedNetwork
 from quantmcu.program import steps

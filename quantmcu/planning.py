@@ -15,9 +15,11 @@ from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.memory.budget import FIRMWARE_DATA_BYTES, Budget, budget_of, ram_error
 from quantmcu.memory.buffers import tenants_at
 from quantmcu.memory.planner import ArenaRegion, DoesNotFitError, MemoryPlan, plan_memory
+from quantmcu.patch.candidate import Candidate, frontier
+from quantmcu.patch.lean import leaner
 from quantmcu.patch.receptive_field import NotDivisibleError
 from quantmcu.patch.request import PatchRequest, find_step
-from quantmcu.patch.search import HALO_MODES, Candidate, Search, frontier, grids, stage_plan
+from quantmcu.patch.search import HALO_MODES, Search, grids, stage_plan
 from quantmcu.patch.stage import StagePlan
 from quantmcu.program import steps
 from quantmcu.program.program import Program
@@ -116,7 +118,7 @@ def choose_plan(
     search = _search(program, board, budget, request, advance, optimize)
     choice = _Choice(budget)
     quick = request.objective == "speed" and not request.is_forced and not request.input_on_demand
-    candidates: list[Candidate] = [search.layers]
+    candidates: list[Candidate] = [search.layers, *(leaner(search.layers) if request.patch == "off" else ())]
     found = choice.first_that_fits(candidates) if quick or request.patch == "off" else None
     if found is None and request.patch != "off":
         choice.rejected.clear()
@@ -191,9 +193,10 @@ def _forced(search: Search, request: PatchRequest) -> list[Candidate]:
             problems[0] if problems else "the input is needed whole elsewhere",
             "`quantmcu plan` shows the stages that are possible",
         )
-    return (
-        sorted(found, key=lambda c: (c.cycles, c.arena_bytes)) if request.grid and request.split_at else frontier(found)
-    )
+    if request.grid and request.split_at:
+        found += [smaller for candidate in found for smaller in leaner(candidate)]
+        return sorted(found, key=lambda c: (c.cycles, c.arena_bytes))
+    return frontier(found)
 
 
 def _grids_to_try(program: Program, end: steps.Step, request: PatchRequest) -> Iterator[tuple[int, int]]:

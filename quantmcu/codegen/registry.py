@@ -9,8 +9,10 @@ from typing import TypeVar
 from quantmcu.codegen.kernel import Bits, Kernel, StepContext, bits_of, geometry_key
 from quantmcu.codegen.optimize import CYCLES_PER_BYTE, constant_bytes, generated_code
 from quantmcu.errors import QuantMCUError
+from quantmcu.program.steps import Step
 
 _KERNELS: dict[str, Kernel] = {}
+_BY_STEP: dict[str, tuple[Kernel, ...]] = {}
 
 K = TypeVar("K", bound=type[Kernel])
 
@@ -28,6 +30,14 @@ def all_kernels() -> Iterator[Kernel]:
     import quantmcu.codegen.kernels  # noqa: F401  (importing the package registers them)
 
     yield from registered()
+
+
+def kernels_for(step: Step) -> tuple[Kernel, ...]:
+    """Every kernel for this kind of step, by name."""
+    kind = type(step).__name__
+    if kind not in _BY_STEP:
+        _BY_STEP[kind] = tuple(kernel for kernel in all_kernels() if isinstance(step, kernel.step_type))
+    return _BY_STEP[kind]
 
 
 def registered() -> Iterator[Kernel]:
@@ -87,7 +97,10 @@ class Facts:
 
 
 def choose_kernel(
-    contexts: Sequence[tuple[StepContext, float]], facts: Facts, allowed: Callable[[FlashFacts], bool] | None = None
+    contexts: Sequence[tuple[StepContext, float]],
+    facts: Facts,
+    allowed: Callable[[FlashFacts], bool] | None = None,
+    most_scratch: int | None = None,
 ) -> Kernel:
     """The kernel with the fewest predicted cycles for a step; under `size`, bytes of flash count as cycles.
 
@@ -95,12 +108,13 @@ def choose_kernel(
         contexts: every geometry in which it runs, and how often.
         facts: what is known of kernels already.
         allowed: which kernels may be taken, by what they put into flash.
+        most_scratch: bytes of working memory that a kernel may take.
 
     Raises:
         QuantMCUError: no kernel computes it on this core; says why each one does not.
     """
     first = contexts[0][0]
-    candidates = [kernel for kernel in all_kernels() if isinstance(first.step, kernel.step_type)]
+    candidates = kernels_for(first.step)
     refusals = {
         kernel.name: next((r for r in (facts.of(kernel, context).refusal for context, _ in contexts) if r), None)
         for kernel in candidates
@@ -108,6 +122,8 @@ def choose_kernel(
     usable = [kernel for kernel in candidates if refusals[kernel.name] is None]
     if allowed is not None:
         usable = [kernel for kernel in usable if allowed(facts.flash_of(kernel, first))]
+    if most_scratch is not None:
+        usable = [kernel for kernel in usable if _most_scratch(kernel, contexts, facts) <= most_scratch]
     if not usable:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in refusals.items()) or "no kernel"
         raise QuantMCUError(
@@ -128,17 +144,26 @@ def choose_kernel(
 
 
 def choose_kernels(
-    contexts: Sequence[StepContext | None], facts: Facts, allowed: Callable[[FlashFacts], bool] | None = None
+    contexts: Sequence[StepContext | None],
+    facts: Facts,
+    allowed: Callable[[FlashFacts], bool] | None = None,
+    most_scratch: int | None = None,
 ) -> dict[Bits, Kernel]:
     """The best kernel of a step for each combination of bits, see `choose_kernel`; None computes nothing."""
+    return {
+        bits: choose_kernel(group, facts, allowed, most_scratch) for bits, group in geometries_by_bits(contexts).items()
+    }
+
+
+def geometries_by_bits(
+    contexts: Sequence[StepContext | None],
+) -> dict[Bits, tuple[tuple[StepContext, float], ...]]:
+    """The geometries of each combination of bits, and how often each occurs."""
     groups: dict[Bits, list[StepContext]] = {}
     for context in contexts:
         if context is not None:
             groups.setdefault(bits_of(context), []).append(context)
-    return {
-        bits: choose_kernel(count_geometries(group, (1,) * len(group)), facts, allowed)
-        for bits, group in groups.items()
-    }
+    return {bits: count_geometries(group, (1,) * len(group)) for bits, group in groups.items()}
 
 
 def count_geometries(
@@ -152,3 +177,20 @@ def count_geometries(
             first, before = found.get(key, (context, 0))
             found[key] = (first, before + count)
     return tuple(found.values())
+
+
+def usable_kernels(context: StepContext, facts: Facts) -> list[KernelFacts]:
+    """What all kernels that compute a step in this context say about it."""
+    answers = [facts.of(kernel, context) for kernel in kernels_for(context.step)]
+    return [answer for answer in answers if answer.refusal is None]
+
+
+def least_scratch(contexts: Sequence[tuple[StepContext, float]], facts: Facts) -> int:
+    """Bytes of scratch memory without which no kernel computes a step in all contexts."""
+    candidates = kernels_for(contexts[0][0].step)
+    usable = [k for k in candidates if all(facts.of(k, context).refusal is None for context, _ in contexts)]
+    return min(_most_scratch(kernel, contexts, facts) for kernel in usable)
+
+
+def _most_scratch(kernel: Kernel, contexts: Sequence[tuple[StepContext, float]], facts: Facts) -> int:
+    return max(facts.of(kernel, context).scratch_bytes for context, _ in contexts)

@@ -10,7 +10,14 @@ from quantmcu.codegen.carried import Exchange, exchanges, moved_bytes
 from quantmcu.codegen.flash_limits import with_fewer_constants, with_less_code
 from quantmcu.codegen.kernel import Bits, Core, Kernel, StepContext, bits_of
 from quantmcu.codegen.optimize import GENERATED_CODE_LIMIT
-from quantmcu.codegen.registry import Facts, KernelFacts, choose_kernels, count_geometries
+from quantmcu.codegen.registry import (
+    Facts,
+    KernelFacts,
+    choose_kernels,
+    count_geometries,
+    geometries_by_bits,
+    least_scratch,
+)
 from quantmcu.codegen.stage_memory import StageMemory
 from quantmcu.memory.timeline import Slot
 from quantmcu.program import steps
@@ -81,6 +88,13 @@ class Selection:
     def scratch_bytes(self) -> int:
         """Bytes of scratch memory that suffice in every context."""
         return max(answer.scratch_bytes for answer, _ in self._answers)
+
+    def with_less_scratch(self) -> Selection | None:
+        """The same with the fastest kernels that take less scratch memory; None where there are none."""
+        groups = geometries_by_bits(self.contexts)
+        if not self.kernels or max(least_scratch(group, self.facts) for group in groups.values()) >= self.scratch_bytes:
+            return None
+        return replace(self, kernels=choose_kernels(self.contexts, self.facts, most_scratch=self.scratch_bytes - 1))
 
     @property
     def in_place(self) -> tuple[int, ...]:

@@ -11,20 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import TypeVar
 
 from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.registry import Facts
-from quantmcu.codegen.select import AnySelection, Selection, flat, predicted_cycles, select_kernels
-from quantmcu.codegen.timeline import memory_timeline
-from quantmcu.memory.buffers import Buffer, collect_buffers, live_bytes, without_arrays
-from quantmcu.memory.planner import ALIGNMENT
-from quantmcu.memory.timeline import Timeline
+from quantmcu.codegen.select import Selection, flat, select_kernels
 from quantmcu.patch.axis import Axis
+from quantmcu.patch.candidate import Candidate, frontier
 from quantmcu.patch.channels import split_channels, widest_channels
+from quantmcu.patch.lean import leaner
 from quantmcu.patch.receptive_field import NotDivisibleError
-from quantmcu.patch.sketch import StageSketcher
+from quantmcu.patch.sketch import KnownFacts, StageSketcher
 from quantmcu.patch.stage import StagePlan, divisible_steps, split_program, with_inputs_on_demand
 from quantmcu.program import steps
 from quantmcu.program.program import Program
@@ -35,72 +33,13 @@ HALO_MODES = ("cache", "cache-rows", "cache-narrow", "recompute")
 """How the overlap of cells is treated: rows and columns carried; rows carried; rows carried except where a pointwise
 convolution widens; computed again."""
 
-_COLUMNS = (1, 2, 3, 4, 6)
-_CELL_HEIGHTS = (1, 2, 3, 4, 6, 8, 12, 18, 28)
-_MOST_CELLS = 144
+_CELL_SIZES = (1, 2, 3, 4, 6, 8, 12, 18, 28)
+_CELL_HEIGHTS_BESIDE_OTHERS = (1, 2, 3, 4, 6, 8)  # with several columns of cells: kept rows make low cells cheap
+_MOST_CELLS = 400
+_MOST_POINTS_IN_SMALL_CELLS = 6  # of stages that pass more split points, the receptive fields overlap almost wholly
+_FEW_CELLS = 8
 _MOST_ROWS_COMPUTED_AGAIN = 12
 _LARGEST_FRONTIER = 28
-
-
-@dataclass(frozen=True, eq=False)
-class Candidate:
-    """One way to run the network.
-
-    Attributes:
-        stages: patch stages in order; none for layer by layer.
-        halo_modes: of each stage.
-        channel_parts: into how many parts the channels of the widest convolution at the network's end are split; 1:
-            none.
-        program: the program with these stages.
-        selections: kernels.
-    """
-
-    stages: tuple[StagePlan, ...]
-    halo_modes: tuple[str, ...]
-    channel_parts: int
-    program: Program
-    selections: Sequence[AnySelection]
-
-    @cached_property
-    def timeline(self) -> Timeline:
-        """When it uses which memory."""
-        return memory_timeline(self.program, self.selections)
-
-    @cached_property
-    def buffers(self) -> list[Buffer]:
-        """What the memory planner places."""
-        return collect_buffers(self.timeline)
-
-    @cached_property
-    def live(self) -> list[int]:
-        """Bytes that live in each slot."""
-        return live_bytes(self.buffers, len(self.timeline.slots), ALIGNMENT)
-
-    @property
-    def arena_bytes(self) -> int:
-        """Most bytes that live at once."""
-        return max(self.live, default=0)
-
-    @property
-    def peak_slot(self) -> int:
-        """Index of the slot that sets it."""
-        return self.live.index(self.arena_bytes)
-
-    @cached_property
-    def arena_bytes_without_input(self) -> int:
-        """Most bytes at once, not counting arrays that hold the network's input (as published figures do)."""
-        buffers = without_arrays(self.buffers, self.program.inputs)
-        return max(live_bytes(buffers, len(self.timeline.slots), ALIGNMENT), default=0)
-
-    @cached_property
-    def cycles(self) -> float:
-        """Predicted cycles of one inference."""
-        return predicted_cycles(self.selections)
-
-    @cached_property
-    def macs(self) -> int:
-        """Multiply-accumulates, those computed more than once counted each time."""
-        return sum(selection.macs for selection in flat(self.selections))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +102,7 @@ class Search:
         self.points = split_points(program)
         self.axes = (Axis(program, 0), Axis(program, 1))
         self.halo_modes = halo_modes
+        self._known = KnownFacts()
         self.layers = self.evaluate(())
 
     def evaluate(
@@ -183,7 +123,8 @@ class Search:
     def run(self, most: int = _LARGEST_FRONTIER) -> list[Candidate]:
         """The frontier of memory against predicted cycles, the fastest first; of about `most` candidates."""
         found = [] if self.free else [self.layers]
-        for path in _thinned(self._paths(), most):
+        paths = self._paths()
+        for path in _thinned(paths, most):
             plans = [(edge.plan, edge.halo_mode) for edge in path.edges if edge.plan is not None]
             parts = path.edges[-1].channel_parts
             if not plans and parts == 1:
@@ -193,7 +134,7 @@ class Search:
             except NotDivisibleError:
                 continue
             if item.program.on_demand or not self.free:
-                found.append(item)
+                found += [item, *leaner(item, 0 if path is paths[-1] else path.nbytes)]
         return frontier(found)
 
     def _paths(self) -> list[_Path]:
@@ -221,14 +162,16 @@ class Search:
         last, after = self.points[end - 1].name, self.points[start - 1] if start else None
         _, height, width, _ = self.program.output_value(self.points[end - 1]).shape
         for grid in grids(height, width):
+            if end - start > _MOST_POINTS_IN_SMALL_CELLS and grid[0] * grid[1] > _FEW_CELLS:
+                continue
             for mode in self.halo_modes:
                 if grid[1] == 1 and mode in ("recompute", "cache-rows"):
                     continue
                 if mode == "recompute" and grid[0] > _MOST_ROWS_COMPUTED_AGAIN:
                     continue
                 plan = stage_plan(self.program, last, grid, mode, after)
-                sketch = sketcher.sketch(grid, plan.carrying, plan.carrying_columns)
-                yield _Edge(sketch.nbytes, sketch.cycles, plan, mode)
+                for sketch in sketcher.sketches(grid, plan.carrying, plan.carrying_columns):
+                    yield _Edge(sketch.nbytes, sketch.cycles, plan, mode)
 
     def _between(self, start: int, end: int) -> list[steps.Step]:
         names = [step.name for step in self.program.steps]
@@ -242,8 +185,8 @@ class Search:
         inputs = [name for name in read if self.program.values[name].data is None]
         base = {item.step.name: item for item in self.layers.selections if isinstance(item, Selection)}
         try:
-            sketcher = StageSketcher(self.program, inside, inputs, (output,), base, self.axes, self.free)
-            sketcher.sketch((1, 1), frozenset())
+            sketcher = StageSketcher(self.program, inside, inputs, (output,), base, self.axes, self.free, self._known)
+            next(sketcher.sketches((1, 1), frozenset()))
         except NotDivisibleError:
             return None
         return sketcher
@@ -265,11 +208,11 @@ class Search:
 
 def grids(height: int, width: int) -> Iterator[tuple[int, int]]:
     """Grids worth trying for a map of this size."""
-    rows = sorted({-(-height // cell) for cell in _CELL_HEIGHTS if cell <= height})
-    for columns in _COLUMNS:
-        for row in rows:
-            if columns <= width and 1 < row * columns <= _MOST_CELLS:
-                yield row, columns
+    for columns in sorted({1, *(-(-width // cell) for cell in _CELL_SIZES if cell <= width)}):
+        heights = _CELL_SIZES if columns == 1 else _CELL_HEIGHTS_BESIDE_OTHERS
+        for rows in sorted({-(-height // cell) for cell in heights if cell <= height}):
+            if 1 < rows * columns <= _MOST_CELLS:
+                yield rows, columns
 
 
 def _channel_parts(program: Program) -> list[int]:
@@ -298,28 +241,26 @@ def _thinned(paths: Sequence[_Path], most: int) -> list[_Path]:
     return kept[::-1]
 
 
-def frontier(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that no other one beats in both memory and cycles, the fastest first."""
-    best: list[Candidate] = []
-    for item in sorted(candidates, key=lambda c: (c.cycles, c.arena_bytes)):
-        if not best or item.arena_bytes < best[-1].arena_bytes:
-            best.append(item)
-    return best
-
-
 def stage_plan(
     program: Program, last: str, grid: tuple[int, int], mode: str, after: steps.Step | None = None
 ) -> StagePlan:
     """The stage from behind step `after` to step `last` in a halo mode."""
-    rows: frozenset[str] = frozenset()
-    if mode != "recompute":
-        rows = frozenset(program.values)
-    if mode == "cache-narrow":
-        rows -= {step.output for step in program.steps if _expands(program, step)}
+    rows = _carried(program, mode)
     columns = rows if mode == "cache" else frozenset()
     if rows and not columns and after is not None and _is_like(program, after.output, last):
         columns = frozenset({after.output})  # so that it is loaded once, and the output may lie over it
     return StagePlan(last, grid, rows, after.name if after else None, columns if grid[1] > 1 else frozenset())
+
+
+@lru_cache(maxsize=8)
+def _carried(program: Program, mode: str) -> frozenset[str]:
+    """Names of the values that carry rows in a halo mode."""
+    if mode == "recompute":
+        return frozenset()
+    names = frozenset(program.values)
+    if mode == "cache-narrow":
+        names -= {step.output for step in program.steps if _expands(program, step)}
+    return names
 
 
 def _is_like(program: Program, source: str, last: str) -> bool:

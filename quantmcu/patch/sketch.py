@@ -6,15 +6,15 @@ Used to search through thousands of stages; those on the frontier are then built
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantmcu.codegen.kernel import StepContext
-from quantmcu.codegen.registry import KernelFacts
+from quantmcu.codegen.kernel import StepContext, geometry_key
+from quantmcu.codegen.registry import KernelFacts, choose_kernel, usable_kernels
 from quantmcu.codegen.select import Selection, copy_cycles
 from quantmcu.codegen.stage_memory import best_changes
 from quantmcu.memory.buffers import collect_buffers
@@ -24,6 +24,7 @@ from quantmcu.patch.axis import Axis, AxisTrace, CarriedSums
 from quantmcu.program import steps
 from quantmcu.program.program import Program, Value
 
+_MOST_SMALLER_KERNELS = 12
 _NOTHING = CarriedSums(0, 0, 0, 0)
 
 
@@ -56,8 +57,10 @@ class _Lives:
     shared: tuple[tuple[int, int, int], ...]
     slots: tuple[str, ...]
 
-    def peak(self, nbytes: Mapping[str, int], scratch: Mapping[str, int], stores: Mapping[str, int]) -> int:
-        """Most bytes at once.
+    def bytes_by_slot(
+        self, nbytes: Mapping[str, int], scratch: Mapping[str, int], stores: Mapping[str, int]
+    ) -> NDArray[np.int64]:
+        """Bytes that live in each slot.
 
         Args:
             nbytes: of every array.
@@ -65,7 +68,8 @@ class _Lives:
             stores: of the stores of carried rows; the rows may stay in the cells' arrays instead.
         """
         sizes = np.array([_aligned(nbytes.get(name, 0)) for name in self.names], np.int64)
-        live = self.live @ sizes + [_aligned(scratch.get(n, 0)) for n in self.slots]
+        live: NDArray[np.int64] = self.live @ sizes
+        live = live + np.array([_aligned(scratch.get(name, 0)) for name in self.slots], np.int64)
         for slot, one, other in self.shared:
             live[slot] -= min(sizes[one], sizes[other])
         if stores:
@@ -74,7 +78,7 @@ class _Lives:
             change = sizes[places, None] * (1 - self.live[:, places].T) - stored[:, None]
             live = live + stored.sum()
             live = live + change[best_changes(live, change)].sum(axis=0)
-        return int(live.max())
+        return live
 
 
 @dataclass
@@ -87,6 +91,14 @@ class _Exchange:
     moved: int = 0
 
 
+@dataclass
+class KnownFacts:
+    """What kernels said of steps in their largest cells: the usual kernel, and all that can compute the step."""
+
+    usual: dict[tuple[object, ...], KernelFacts] = field(default_factory=dict)
+    usable: dict[tuple[object, ...], list[KernelFacts]] = field(default_factory=dict)
+
+
 class StageSketcher:
     """Sketches of one stage (its steps are given) with any grid.
 
@@ -97,6 +109,7 @@ class StageSketcher:
         base: kernels of all steps, layer by layer.
         axes: of the program; shared between sketchers.
         free: whole maps that need no RAM (the network's input when it is asked for on demand).
+        known: what kernels said before; shared between sketchers.
     """
 
     def __init__(
@@ -108,19 +121,21 @@ class StageSketcher:
         base: Mapping[str, Selection],
         axes: tuple[Axis, Axis],
         free: frozenset[str] = frozenset(),
+        known: KnownFacts | None = None,
     ) -> None:
         self.program, self.inside, self.inputs, self.outputs = program, inside, inputs, outputs
         self.base, self.axes = base, axes
         self.free = free
+        self.known = known or KnownFacts()
         self._rows: dict[tuple[int, frozenset[str]], AxisTrace] = {}
         self._columns: dict[tuple[int, frozenset[str]], AxisTrace] = {}
         self._lives: dict[tuple[object, ...], _Lives] = {}
-        self._known: dict[tuple[object, ...], KernelFacts] = {}
+        self._steps = {step.name: step for step in inside}
 
-    def sketch(
+    def sketches(
         self, grid: tuple[int, int], carrying: frozenset[str], carrying_columns: frozenset[str] = frozenset()
-    ) -> Sketch:
-        """Figures with this grid.
+    ) -> Iterator[Sketch]:
+        """Figures with this grid: with the usual kernels, then with ones that take ever less memory at the peak.
 
         Raises:
             NotDivisibleError: it is impossible.
@@ -130,11 +145,11 @@ class StageSketcher:
         nbytes = {name: self._nbytes(name, rows.longest, columns.longest) for name in rows.longest}
         exchange = self._exchange(rows, columns)
         crops = frozenset(rows.crops.keys() | columns.crops.keys())
-        for step, index in crops:
-            source = self.base[step].step.inputs[index]
-            height = rows.crops.get((step, index), rows.longest[source])
-            width = columns.crops.get((step, index), columns.longest[source])
-            nbytes[f"{step}/{index}"] = height * width * self._value(source).row_bytes
+        for reader, index in crops:
+            source = self.base[reader].step.inputs[index]
+            height = rows.crops.get((reader, index), rows.longest[source])
+            width = columns.crops.get((reader, index), columns.longest[source])
+            nbytes[f"{reader}/{index}"] = height * width * self._value(source).row_bytes
         nbytes |= {f"{name}/fresh": size for name, size in exchange.fresh.items()}
         facts = {step.name: self._facts(step, rows, columns) for step in self.inside}
         apart = frozenset(exchange.fresh)
@@ -144,10 +159,22 @@ class StageSketcher:
         )
         lives = self._lives_of(crops, in_place, apart)
         scratch = {name: answer.scratch_bytes for name, answer in facts.items()}
-        peak = lives.peak(nbytes, scratch, exchange.rows) + sum(map(_aligned, exchange.columns.values()))
+        live = lives.bytes_by_slot(nbytes, scratch, exchange.rows)
+        live += sum(map(_aligned, exchange.columns.values())) + self._whole_bytes(rows, columns)
         cycles = copy_cycles(sum(self._value(name).nbytes for name in (*self.inputs, *self.outputs)) + exchange.moved)
         cycles += sum(facts[inner.name].cycles * self._share(inner, rows, columns) for inner in self.inside)
-        return Sketch(peak + self._whole_bytes(rows, columns), cycles)
+        yield Sketch(int(live.max()), cycles)
+        for _ in range(_MOST_SMALLER_KERNELS):
+            before = live.max()
+            for slot in np.flatnonzero(live == before):
+                step = self._steps.get(lives.slots[slot])
+                smaller = None if step is None else self._smaller(step, rows, columns, facts[step.name])
+                if step is None or smaller is None:
+                    return
+                live[slot] -= _aligned(facts[step.name].scratch_bytes) - _aligned(smaller.scratch_bytes)
+                cycles += (smaller.cycles - facts[step.name].cycles) * self._share(step, rows, columns)
+                facts[step.name] = smaller
+            yield Sketch(int(live.max()), cycles)
 
     def _trace(self, axis: int, parts: int, carrying: frozenset[str]) -> AxisTrace:
         traces = self._columns if axis else self._rows
@@ -205,22 +232,42 @@ class StageSketcher:
         size = (rows.most_computed[step.output], columns.most_computed[step.output])
         held = tuple((rows.longest.get(name), columns.longest.get(name)) for name in step.inputs)
         key = (step.name, size, held)
-        if key not in self._known:
-            self._known[key] = self._asked(step, rows, columns)
-        return self._known[key]
+        if key not in self.known.usual:
+            self.known.usual[key] = self._asked(step, rows, columns)
+        return self.known.usual[key]
+
+    def _smaller(
+        self, step: steps.Step, rows: AxisTrace, columns: AxisTrace, present: KernelFacts
+    ) -> KernelFacts | None:
+        """What the fastest kernel says that takes less working memory than the present one."""
+        if present.scratch_bytes == 0:
+            return None
+        context = self._context(step, rows, columns)
+        key = (step.name, geometry_key(context))
+        if key not in self.known.usable:
+            self.known.usable[key] = usable_kernels(context, self.base[step.name].facts)
+        others = self.known.usable[key]
+        smaller = [facts for facts in others if facts.scratch_bytes < present.scratch_bytes]
+        return min(smaller, key=lambda facts: facts.cycles, default=None)
+
+    def _context(self, step: steps.Step, rows: AxisTrace, columns: AxisTrace) -> StepContext:
+        """The step in the largest cell, inside the map."""
+        return StepContext(
+            _inside_map(step),
+            tuple(self._local(name, rows.longest, columns.longest) for name in step.inputs),
+            self._local(step.output, rows.most_computed, columns.most_computed),
+            self.base[step.name].context.core,
+        )
 
     def _asked(self, step: steps.Step, rows: AxisTrace, columns: AxisTrace) -> KernelFacts:
         selection = self.base[step.name]
         if selection.kernel is None:
             return KernelFacts(None, in_place=(0,))
-        context = StepContext(
-            _inside_map(step),
-            tuple(self._local(name, rows.longest, columns.longest) for name in step.inputs),
-            self._local(step.output, rows.most_computed, columns.most_computed),
-            selection.context.core,
-        )
+        context = self._context(step, rows, columns)
         answer = selection.facts.of(selection.kernel, context)
-        return answer if answer.refusal is None else selection.facts.of(selection.kernel, selection.context)
+        if answer.refusal is None:
+            return answer
+        return selection.facts.of(choose_kernel([(context, 1)], selection.facts), context)
 
     def _local(self, name: str, rows: Mapping[str, int], columns: Mapping[str, int]) -> Value:
         value = self._value(name)

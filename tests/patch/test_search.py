@@ -1,5 +1,7 @@
 """The search: sketches against exact stages, its frontier, and the split by channels."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from quantmcu.memory.buffers import collect_buffers
 from quantmcu.memory.planner import ArenaRegion, plan_memory
 from quantmcu.patch.axis import Axis
 from quantmcu.patch.channels import split_channels, widest_channels
+from quantmcu.patch.lean import leaner
 from quantmcu.patch.receptive_field import NotDivisibleError
 from quantmcu.patch.search import HALO_MODES, Search, split_points, stage_plan
 from quantmcu.patch.stage import StagePlan, split_program
@@ -93,6 +96,18 @@ def test_input_on_demand_needs_no_input():
     assert all(candidate.program.on_demand == {"input"} for candidate in found)
     assert found[-1].arena_bytes < with_input
     assert all("input" not in candidate.timeline.nbytes for candidate in found)
+
+
+def test_kernels_with_less_working_memory_where_it_sets_the_peak():
+    program = mobile_builder(32).program()
+    search = Search(program, CORE)
+    candidate = search.evaluate((stage_plan(program, split_points(program)[1].name, (2, 1), "cache"),), ("cache",))
+    found = [candidate, *leaner(candidate)]
+    assert len(found) > 1
+    for before, after in pairwise(found):
+        assert after.arena_bytes < before.arena_bytes
+        assert after.cycles > before.cycles
+        assert after.macs == before.macs
 
 
 def test_only_the_halo_modes_asked_for():
