@@ -9,9 +9,9 @@ from typing import Any
 from quantmcu.device import DeviceSession, Profile
 from quantmcu.emulator import Emulator
 from quantmcu.emulator.transport import EmulatorTransport
-from quantmcu.measurement import random_codes
 from quantmcu.pipeline import CompileRequest, compile_model
 from quantmcu.results import Result
+from quantmcu.timed_inputs import random_codes
 
 RUNS = 3
 

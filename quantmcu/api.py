@@ -20,6 +20,7 @@ from quantmcu.measurement import measure_result
 from quantmcu.patch.request import PatchRequest
 from quantmcu.pipeline import CALIBRATION_LIMIT, CompileRequest, compile_model
 from quantmcu.progress import Progress, SilentProgress
+from quantmcu.quant.vdpc import DEFAULT_PHI
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information
 from quantmcu.results import Result
 from quantmcu.targets import Board, list_boards
@@ -73,6 +74,9 @@ def compile(
     information: Information = "measured",
     bitops_reduction: float | None = None,
     map_cost: str = "bitops",
+    vdpc: str = "auto",
+    phi: float = DEFAULT_PHI,
+    outlier_fraction: float = 0.0,
     harness: str = "quantmcu",
     progress: Progress | None = None,
 ) -> Result:
@@ -102,6 +106,10 @@ def compile(
         lam: weight of information against cost in the score of VDQS, 0 .. 1.
         information: what VDQS takes for information: "measured", "sqnr" or "entropy" (as the paper).
         map_cost: what VDQS saves: "bitops", or predicted "cycles".
+        vdpc: with mixed bits, patches with outliers keep 8 bits: "dynamic", decided at run time; "static", by their
+            position; "off"; "auto": where patches with recomputed halos are asked for and it beats random patches.
+        phi: VDPC: central mass of the values that are no outliers.
+        outlier_fraction: VDPC: a patch with more than this share of outliers keeps 8 bits.
         bitops_reduction: with mixed bits: lowers weights and feature maps together until the network takes so many
             times fewer BitOPs than with 8 bits and recomputed halos, in place of VDQS's score.
         progress: told of the stages.
@@ -135,6 +143,9 @@ def compile(
         information=information,
         bitops_reduction=bitops_reduction,
         map_cost=map_cost,
+        vdpc=vdpc,
+        phi=phi,
+        outlier_fraction=outlier_fraction,
     )
     return compile_model(request, progress)
 
@@ -176,6 +187,8 @@ def measure(
     runs: int = 10,
     profile: bool = True,
     memory_model: bool = False,
+    data: Source | None = None,
+    preprocess: Path | str | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Times the very firmware.elf and adds `latency` with its conditions to the result.
@@ -187,6 +200,8 @@ def measure(
         runs: how many; the first is kept apart.
         profile: also by step.
         memory_model: in the emulator, also model wait states and caches of the board.
+        data: .npz, .npy, folder of images, arrays: another sample for each run; None: random codes.
+        preprocess: for images; None: as at the compilation.
         progress: told of the stages.
 
     Raises:
@@ -194,7 +209,15 @@ def measure(
         ToolError: no board, other firmware, a fault with its cause.
     """
     return measure_result(
-        _result(folder), on=on, port=port, runs=runs, profile=profile, memory_model=memory_model, progress=progress
+        _result(folder),
+        on=on,
+        port=port,
+        runs=runs,
+        profile=profile,
+        memory_model=memory_model,
+        data=data,
+        preprocess=preprocess,
+        progress=progress,
     )
 
 

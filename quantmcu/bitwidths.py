@@ -15,6 +15,7 @@ from quantmcu.errors import UsageError
 from quantmcu.ir import Graph, ops
 from quantmcu.ir.verify import verify
 from quantmcu.memory.budget import Budget
+from quantmcu.patch.candidate import Candidate
 from quantmcu.patch.request import PatchRequest
 from quantmcu.plan_data import recompute_macs
 from quantmcu.planning import choose_plan
@@ -32,6 +33,7 @@ from quantmcu.quant.map_costs import feature_maps
 from quantmcu.quant.map_memory import TimelineMemory
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information, scores_of, search_bits, tensor_bits
 from quantmcu.targets import Board
+from quantmcu.vdpc import Division
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class QuantizedNetwork:
 
 @dataclass(frozen=True, eq=False)
 class BitChooser:
-    """Everything that the choice depends on."""
+    """Everything that the choice depends on; `division`: patches in two classes, bits are those of the narrow one."""
 
     graph: Graph
     calibration: Calibration
@@ -111,6 +113,7 @@ class BitChooser:
     budget: Budget
     patches: PatchRequest
     clock: StageClock
+    division: Division | None = None
 
     def choose(self, request: BitsRequest) -> QuantizedNetwork:
         """The quantized network.
@@ -182,14 +185,19 @@ class BitChooser:
         )
 
     def _with_map_bits(self, network: QuantizedNetwork, request: BitsRequest) -> QuantizedNetwork:
-        """VDQS over all maps, with the costs and the memory of the plan that 8 bits would get."""
-        candidate = choose_plan(network.program, self.board, self.budget, self.patches, may_overflow=True).candidate
+        """VDQS over all maps, with the costs and the memory of the plan that 8 bits would get.
+
+        Where patches have two classes, the maps inside the stage are those of the narrow one.
+        """
+        candidate = self._candidate(network.program)
+        calibration = self.calibration if self.division is None else self.division.narrow_calibration
         costs = self._map_costs(candidate.program, request.cost)
         stages = [step for step in candidate.program.steps if isinstance(step, PatchStage)]
         stitched = frozenset(name for stage in stages for name in stage.outputs)
-        maps = feature_maps(self.graph, self.calibration, costs, fixed=stitched)
+        fixed = stitched if self.division is None else self.division.fixed
+        maps = feature_maps(self.graph, calibration, costs, fixed=fixed)
         measured = (
-            map_divergences(self.graph, self.calibration, maps, self.dataset, progress=self.clock.advance)
+            map_divergences(self.graph, calibration, maps, self.dataset, progress=self.clock.advance)
             if request.information == "measured"
             else {}
         )
@@ -218,6 +226,12 @@ class BitChooser:
             ],
         }
         return self._network(graph, narrow, search)
+
+    def _candidate(self, program: Program) -> Candidate:
+        """How 8 bits would run."""
+        if self.division is not None:
+            return self.division.uniform(program)
+        return choose_plan(program, self.board, self.budget, self.patches, may_overflow=True).candidate
 
     def _map_costs(self, program: Program, cost: str) -> Mapping[tuple[str, int], float]:
         """BitOPs or predicted cycles by tensor and bits."""

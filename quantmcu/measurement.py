@@ -6,21 +6,18 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import quantmcu
+from quantmcu.data import Source
 from quantmcu.device import Profile, RunTimes
 from quantmcu.errors import ToolError, UsageError
 from quantmcu.progress import Progress, SilentProgress
 from quantmcu.report import write_report
 from quantmcu.results import Result
-from quantmcu.runner import Codes, TensorInfo
 from quantmcu.runners import open_session
 from quantmcu.targets import Board
+from quantmcu.timed_inputs import timed_inputs
 
 MEASURED_ON = ("emulator", "device", "qemu")
-_INPUT = "random codes (seed 0)"
-_UNDELIVERED = "on demand, its delivery not timed"
 
 
 def measure_result(
@@ -31,6 +28,8 @@ def measure_result(
     runs: int = 10,
     profile: bool = True,
     memory_model: bool = False,
+    data: Source | None = None,
+    preprocess: str | Path | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Times the firmware and adds `latency` and the stack's mark to result.json; draws report.html anew.
@@ -42,10 +41,12 @@ def measure_result(
         runs: how many; the first is kept apart, since it finds cold caches.
         profile: also time each step.
         memory_model: in the emulator, also model wait states and caches of the board.
+        data: inputs, another sample for each run; None: random codes.
+        preprocess: for images; None: as at the compilation.
         progress: told of the stages.
 
     Raises:
-        UsageError: nothing is built, a wrong argument, or no memory model of the board.
+        UsageError: nothing is built, a wrong argument, data that does not fit, or no memory model of the board.
         ToolError: no board, other firmware on it, no cycle counter, or a fault with its cause.
     """
     if runs < 1:
@@ -53,13 +54,13 @@ def measure_result(
     progress = progress or SilentProgress()
     progress.stage(f"start the {on}")
     with open_session(result, on, port, memory_model=memory_model) as session:
-        inputs = [random_codes(tensor) for tensor in session.identify().inputs]
+        inputs = timed_inputs(result, session.identify().inputs, runs, data, preprocess)
         progress.stage(f"time {runs} runs")
-        times = session.run(runs, inputs)
+        times = inputs.run(runs, session.run)
         layers: Profile | None = None
         if profile:
             progress.stage(f"time each step in {runs} runs")
-            layers = session.profile(runs, inputs)
+            layers = inputs.profile(runs, session.profile)
         marks = session.marks()
         clock_hz, runner = session.identify().clock_hz, session.info.runner
         if session.earlier_fault is not None:
@@ -67,31 +68,27 @@ def measure_result(
     if times.median <= 0:
         why = f"{times.median:g} cycles for one inference"
         raise ToolError("the cycle counter does not count", runner, why, "measure in the emulator or on another board")
-    result.data["latency"] = _latency(result, times, layers, on, runner, clock_hz, memory_model)
+    conditions = _conditions(
+        result, result.board, runner, clock_hz, inputs.description, estimated=on != "device", memory_model=memory_model
+    )
+    result.data["latency"] = _latency(result, times, layers, on, clock_hz, conditions)
     result.data["memory"]["stack_used_bytes"] = marks.stack_used if marks.stack_size else None
     result.save()
     write_report(result)
     return result
 
 
-def random_codes(tensor: TensorInfo) -> Codes:
-    """Any input that the network accepts, the same one every time."""
-    codes = np.random.default_rng(0).integers(0, 2 ** min(tensor.bits, 8), tensor.shape, np.uint8)
-    return codes if tensor.bits <= 8 else codes.astype(np.int32)
-
-
 def _latency(
-    result: Result, times: RunTimes, profile: Profile | None, on: str, runner: str, clock_hz: int, memory_model: bool
+    result: Result, times: RunTimes, profile: Profile | None, on: str, clock_hz: int, conditions: dict[str, Any]
 ) -> dict[str, Any]:
-    board = result.board
     estimated = on != "device"
     # the band is that of estimates without memory effects
-    band = board.cycle_model.get("band_percent") if estimated and not memory_model else None
+    band = None if conditions["memory_effects_modelled"] else conditions["band_percent"]
     cycles = round(times.median)
     milliseconds = cycles / clock_hz * 1e3
     return {
         "source": "emulator" if estimated else "device",
-        "conditions": _conditions(result, board, runner, clock_hz, estimated=estimated, memory_model=memory_model),
+        "conditions": conditions,
         "cycles": cycles,
         "ms": milliseconds,
         # an estimate that is x % off the truth stands for estimate / (1 + x / 100)
@@ -127,7 +124,7 @@ def _by_layer(result: Result, profile: Profile) -> list[dict[str, Any]]:
 
 
 def _conditions(
-    result: Result, board: Board, runner: str, clock_hz: int, *, estimated: bool, memory_model: bool
+    result: Result, board: Board, runner: str, clock_hz: int, inputs: str, *, estimated: bool, memory_model: bool
 ) -> dict[str, Any]:
     model = board.cycle_model if estimated else {}
     if memory_model:
@@ -148,7 +145,7 @@ def _conditions(
         "flags": result.data["compile"]["flags"],
         "quantmcu": quantmcu.__version__,
         "commit": source_commit(),
-        "input": _UNDELIVERED if result.data["plan"].get("input_on_demand") else _INPUT,
+        "input": inputs,
     }
 
 
@@ -170,4 +167,4 @@ def _git(root: Path, *arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
 
 
-__all__ = ["MEASURED_ON", "measure_result", "random_codes", "source_commit"]
+__all__ = ["MEASURED_ON", "measure_result", "source_commit"]

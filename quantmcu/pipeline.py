@@ -29,6 +29,7 @@ from quantmcu.data import (
     sample_picture,
     write_preprocess_file,
 )
+from quantmcu.divided import DividedNetwork, divide
 from quantmcu.errors import ToolError, UsageError
 from quantmcu.export import export_onnx
 from quantmcu.frontend import load_onnx, read_network
@@ -41,11 +42,13 @@ from quantmcu.program.program import Program
 from quantmcu.program.serialize import save_program
 from quantmcu.progress import Progress, SilentProgress, StageClock
 from quantmcu.quant import calibrate, fold_input_affine
+from quantmcu.quant.vdpc import DEFAULT_PHI
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information
 from quantmcu.report import write_report
 from quantmcu.result_data import describe
 from quantmcu.results import FILE, Result
 from quantmcu.targets import Board, load_board
+from quantmcu.vdpc import ClassesRequest
 
 CALIBRATION_LIMIT = 200
 PICTURE = "calibration.jpg"
@@ -69,6 +72,7 @@ class CompileRequest:
         optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
         patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
         bits, weight_bits, lam, information, bitops_reduction, map_cost: bits of maps and weights; see `BitsRequest`.
+        vdpc, phi, outlier_fraction: patches in two classes; see `ClassesRequest`.
     """
 
     model: Path
@@ -94,6 +98,20 @@ class CompileRequest:
     information: Information = "measured"
     bitops_reduction: float | None = None
     map_cost: str = "bitops"
+    vdpc: str = "auto"
+    phi: float = DEFAULT_PHI
+    outlier_fraction: float = 0.0
+
+    @property
+    def classes(self) -> ClassesRequest:
+        """What is asked for of classes of patches.
+
+        Raises:
+            UsageError: there is no such choice, or it contradicts other options.
+        """
+        request = ClassesRequest(self.vdpc, self.phi, self.outlier_fraction)
+        request.check(self.bits, self.bitops_reduction, self.patches)
+        return request
 
     @property
     def bitwidths(self) -> BitsRequest:
@@ -123,6 +141,7 @@ class CompiledNetwork:
     Attributes:
         planned: how `program` runs: patch stages, kernels, memory.
         search: what the search for the bits of feature maps did; empty without one.
+        classes: how patches are divided into classes; None: not.
     """
 
     graph: Graph
@@ -131,6 +150,7 @@ class CompiledNetwork:
     planned: PlannedNetwork
     emitted: EmittedModel
     search: Mapping[str, object]
+    classes: DividedNetwork | None = None
 
 
 def compile_model(request: CompileRequest, progress: Progress | None = None) -> Result:
@@ -147,7 +167,7 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     board = request.board if isinstance(request.board, Board) else load_board(request.board)
     out = request.out or Path.cwd() / f"{request.model.stem}-{board.id}"
     check_optimize(request.optimize)
-    request.patches, request.bitwidths  # noqa: B018  (refuses what contradicts itself before any work is done)
+    request.patches, request.bitwidths, request.classes  # noqa: B018  (refuses what contradicts itself before any work is done)
     require_harness(request.harness)
     _check_replaceable(out)
 
@@ -164,20 +184,25 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
         calibration = calibrate(graph, dataset, limit=request.calibration_limit, progress=clock.advance)
     budget = budget_of(board, ram=request.ram, flash=request.flash)
     chooser = BitChooser(graph, calibration, dataset, board, budget, request.patches, clock)
-    chosen_bits = chooser.choose(request.bitwidths)
-    quantized, program = chosen_bits.graph, chosen_bits.program
+    classes = divide(chooser, request.bitwidths, request.classes, request.optimize)
+    chosen_bits = chooser.choose(request.bitwidths) if classes is None else classes.network
+    program = chosen_bits.program
+    quantized = chosen_bits.graph if classes is None else classes.branches[0]  # ONNX has no branches by value
     with clock.stage("plan"):
-        planned = choose_plan(
-            program, board, budget, request.patches, advance=clock.advance, may_overflow=not request.build,
-            optimize=request.optimize,
-        )
+        if classes is None:
+            planned = choose_plan(
+                program, board, budget, request.patches, advance=clock.advance, may_overflow=not request.build,
+                optimize=request.optimize,
+            )
+        else:
+            planned = classes.plan(board, budget)
         for note in (*planned.notes, *([str(planned.overflow)] if planned.overflow else [])):
             clock.note(note)
     with clock.stage("generate"):
         chosen = planned.candidate
         emitted = emit_model(chosen.program, chosen.selections, chosen.timeline, planned.memory)
         _check_flash(emitted, budget, board, request, clock)
-        network = CompiledNetwork(graph, quantized, program, planned, emitted, chosen_bits.search)
+        network = CompiledNetwork(graph, quantized, program, planned, emitted, chosen_bits.search, classes)
 
     with _replacing(out) as folder:
         with clock.stage("write"):
@@ -186,7 +211,7 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
             write_project(folder, board, emitted.files, name=program.name, harness=harness)
             onnx.save(model, str(folder / "float.onnx"))
             onnx.save(export_onnx(quantized, qdq=True), str(folder / "quantized.onnx"))
-            save_program(program, folder / "program.npz")
+            save_program(program if classes is None else chosen.program, folder / "program.npz")
             if preprocess is not None:
                 write_preprocess_file(preprocess, folder / "preprocess.toml")
             picture = sample_picture(dataset, specs, preprocess)

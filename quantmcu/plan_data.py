@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from quantmcu.branch_data import describe_branches
 from quantmcu.codegen.names import load_name
-from quantmcu.codegen.select import AnySelection, Selection, StageSelection, copy_cycles, flat
+from quantmcu.codegen.select import AnySelection, Selection, StageSelection, copy_cycles, flat, predicted_cycles
 from quantmcu.patch.candidate import Candidate
 from quantmcu.patch.stage import StagePlan, split_program
 from quantmcu.planning import PlannedNetwork
@@ -16,13 +16,18 @@ from quantmcu.program.macs import program_macs, step_macs
 from quantmcu.program.program import Program
 from quantmcu.program.stages import PatchStage
 from quantmcu.stage_data import describe_regions
+from quantmcu.vdpc import averaged
+
+if TYPE_CHECKING:
+    from quantmcu.divided import DividedNetwork
 
 
-def describe_plan(planned: PlannedNetwork, program: Program) -> dict[str, Any]:
-    """The plan of a compiled network; `program` is the one without stages.
+def describe_plan(planned: PlannedNetwork, program: Program, classes: DividedNetwork | None = None) -> dict[str, Any]:
+    """The plan of a compiled network; `program` is the one without stages, `classes` those of its patches.
 
     Of several stages, the first stands for all.
     """
+    shares = () if classes is None else classes.division.shares
     candidate = planned.candidate
     described = describe_candidate(candidate, planned.layers)
     regions = describe_regions(recomputing(candidate, program))
@@ -31,9 +36,9 @@ def describe_plan(planned: PlannedNetwork, program: Program) -> dict[str, Any]:
         "stage_macs": _stage_macs(candidate.selections),
         "stage_macs_unsplit": _unsplit_macs(candidate, program),
         "channel_parts": candidate.channel_parts,
-        "branches": describe_branches(candidate.program),
-        "average_cycles": round(candidate.cycles),
-        "vdpc": None,
+        "branches": describe_branches(candidate.program, shares),
+        "average_cycles": round(predicted_cycles(averaged(candidate.selections, shares))),
+        "vdpc": None if classes is None else classes.describe(),
     }
 
 
@@ -72,17 +77,23 @@ def describe_candidate(candidate: Candidate, layers: Candidate) -> dict[str, Any
     }
 
 
-def describe_bitops(planned: PlannedNetwork, program: Program) -> dict[str, Any]:
-    """MACs x weight bits x input bits (docs/numerics.md), and the same at 8 bit without and with recomputed halos."""
+def describe_bitops(
+    planned: PlannedNetwork, program: Program, classes: DividedNetwork | None = None
+) -> dict[str, Any]:
+    """MACs x weight bits x input bits (docs/numerics.md), and the same at 8 bit without and with recomputed halos.
+
+    Where classes are decided at run time, the worst case (every patch has 8 bits), and the average.
+    """
     selections = planned.candidate.selections
-    total = _bitops(flat(selections))
-    stages = [item for item in selections if isinstance(item, StageSelection)]
+    shares = () if classes is None else classes.division.shares
+    worst = averaged(selections, [1.0] * len(shares))
+    total, average = (_bitops(flat(items)) for items in (worst, averaged(selections, shares)))
     recomputed = 64 * recompute_macs(planned.candidate, program)
     return {
         "total": total,
-        "average": total,
-        "average_reduction_vs_uniform8_patched": round(recomputed / total, 4) if total else None,
-        "patch_stage": _bitops(flat(stages)),
+        "average": average,
+        "average_reduction_vs_uniform8_patched": round(recomputed / average, 4) if average else None,
+        "patch_stage": _bitops(flat([item for item in worst if isinstance(item, StageSelection)])),
         "uniform8_patched": recomputed,
         "uniform8_unpatched": 64 * program_macs(program),
         "reduction_vs_uniform8_patched": round(recomputed / total, 4) if total else None,
@@ -116,11 +127,13 @@ def load_steps(item: StageSelection, program: Program) -> list[dict[str, Any]]:
 
 
 def _bitops(selections: Sequence[Selection]) -> int:
-    return sum(
-        step_macs(context.step, context.output) * context.step.weight_bits * context.inputs[0].bits
-        for selection in selections
-        for context in selection.used
-        if isinstance(context.step, steps.Convolution)
+    return round(
+        sum(
+            runs * step_macs(context.step, context.output) * context.step.weight_bits * context.inputs[0].bits
+            for selection in selections
+            for context, runs in selection.geometries
+            if isinstance(context.step, steps.Convolution)
+        )
     )
 
 

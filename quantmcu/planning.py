@@ -115,7 +115,7 @@ def choose_plan(
             impossible.
         UsageError: an unknown node, or a grid finer than the map.
     """
-    search = _search(program, board, budget, request, advance, optimize)
+    search = stage_search(program, board, budget, request, advance, optimize)
     choice = _Choice(budget)
     quick = request.objective == "speed" and not request.is_forced and not request.input_on_demand
     candidates: list[Candidate] = [search.layers, *(leaner(search.layers) if request.patch == "off" else ())]
@@ -142,7 +142,7 @@ def plan_frontier(
     program: Program, board: Board, budget: Budget, request: PatchRequest, advance: Advance | None = None
 ) -> tuple[list[Candidate], int | None]:
     """All plans from the fastest to the smallest, and the index of what `compile` would take (None: none fits)."""
-    search = _search(program, board, budget, request, advance)
+    search = stage_search(program, board, budget, request, advance)
     candidates = _forced(search, request) if request.is_forced else search.run()
     if request.patch == "off":
         candidates = [search.layers]
@@ -153,7 +153,7 @@ def plan_frontier(
     return candidates, None if found is None else candidates.index(found[0])
 
 
-def _search(
+def stage_search(
     program: Program,
     board: Board,
     budget: Budget,
@@ -161,6 +161,7 @@ def _search(
     advance: Advance | None,
     optimize: Optimize = "balanced",
 ) -> Search:
+    """The search for the stages that the request allows."""
     return Search(
         program,
         Core(board.core, board.has_dsp, board.fpu is not None, optimize),
@@ -173,6 +174,20 @@ def _search(
 
 def _forced(search: Search, request: PatchRequest) -> list[Candidate]:
     """The candidates with one stage whose grid, end or both are given; the fastest first."""
+    found = single_stages(search, request)
+    if request.grid and request.split_at:
+        found += [smaller for candidate in found for smaller in leaner(candidate)]
+        return sorted(found, key=lambda c: (c.cycles, c.arena_bytes))
+    return frontier(found)
+
+
+def single_stages(search: Search, request: PatchRequest) -> list[Candidate]:
+    """All candidates with one stage from the network's input on whose grid, end or both are given.
+
+    Raises:
+        QuantMCUError: none can end there.
+        UsageError: an unknown node, or a grid finer than the map.
+    """
     program = search.program
     ends = [find_step(program, request.split_at)] if request.split_at is not None else search.points
     found: list[Candidate] = []
@@ -193,10 +208,7 @@ def _forced(search: Search, request: PatchRequest) -> list[Candidate]:
             problems[0] if problems else "the input is needed whole elsewhere",
             "`quantmcu plan` shows the stages that are possible",
         )
-    if request.grid and request.split_at:
-        found += [smaller for candidate in found for smaller in leaner(candidate)]
-        return sorted(found, key=lambda c: (c.cycles, c.arena_bytes))
-    return frontier(found)
+    return found
 
 
 def _grids_to_try(program: Program, end: steps.Step, request: PatchRequest) -> Iterator[tuple[int, int]]:

@@ -60,11 +60,11 @@ def describe(
             "flash_bytes": budget.flash_bytes,
             "ram_bytes": budget.ram_bytes,
         },
-        "plan": describe_plan(network.planned, program),
-        "bitops": describe_bitops(network.planned, program),
+        "plan": describe_plan(network.planned, program, network.classes),
+        "bitops": describe_bitops(network.planned, program, network.classes),
         "memory": _memory(network, board, budget, built),
         "steps": _steps(network),
-        "search": dict(network.search),
+        "search": _search(network, clock),
         "calibration": {"data": dataset.description, "samples": len(dataset), "image": image},
         "compile": {
             "seconds": round(sum(clock.seconds.values()), 3),
@@ -73,6 +73,18 @@ def describe(
             "compiler": None if built is None else built.compiler,
             "flags": None if built is None else built.flags,
         },
+    }
+
+
+def _search(network: CompiledNetwork, clock: StageClock) -> dict[str, Any]:
+    """What was searched for: bits, and classes of patches."""
+    division = None if network.classes is None else network.classes.division
+    searches = ("weight bits", "map bits", "classes", "compare masks")
+    return {
+        **network.search,
+        "seconds": round(sum(clock.seconds.get(name, 0.0) for name in searches), 3),
+        "phi": None if division is None else division.request.phi,
+        "outlier_fraction": None if division is None else round(division.share, 4),
     }
 
 

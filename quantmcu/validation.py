@@ -85,7 +85,7 @@ def validate_result(
     program = load_program(result.folder / "program.npz")
     graph = load_onnx(onnx.load(str(result.folder / "float.onnx")))
     classifier = is_classifier(graph)
-    dataset = _dataset(result, graph, data, preprocess, limit)
+    dataset = samples_of(result, graph, data, preprocess, limit)
     if dataset.warning:
         progress.note(dataset.warning)
     progress.stage(f"start the {on}")
@@ -190,7 +190,14 @@ class ReferenceCheck:
         )
 
 
-def _dataset(result: Result, graph: Graph, data: Source, preprocess: str | Path | None, limit: int | None) -> Dataset:
+def samples_of(
+    result: Result, graph: Graph, data: Source, preprocess: str | Path | None, limit: int | None
+) -> Dataset:
+    """At most `limit` samples of `data`, spread over it, for the float `graph` of a result.
+
+    Raises:
+        UsageError: the data does not fit the network.
+    """
     specs = input_specs(graph)
     classes = graph.tensor(graph.outputs[0]).elements if is_classifier(graph) else None
     if classes == 1:

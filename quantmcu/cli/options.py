@@ -11,7 +11,9 @@ import click
 
 from quantmcu.patch.request import OBJECTIVES
 from quantmcu.patch.search import HALO_MODES
+from quantmcu.quant.vdpc import DEFAULT_PHI
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA
+from quantmcu.vdpc import MODES
 
 FOLDER = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 MODEL = click.argument("model", type=click.Path(path_type=Path))
@@ -80,6 +82,17 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.FloatRange(1, 4),
             metavar="X",
             help="With mixed bits: X times fewer BitOPs than 8 bits, by weights and maps.",
+        ),
+        choice("--vdpc", MODES, "With mixed bits, patches with outliers keep 8 bits: by their codes or positions."),
+        click.option(
+            "--phi", type=float, default=DEFAULT_PHI, show_default=True, help="VDPC: central mass that is no outlier."
+        ),
+        click.option(
+            "--outlier-fraction",
+            type=float,
+            default=0.0,
+            show_default=True,
+            help="VDPC: a patch with a larger share of outliers keeps 8 bits.",
         ),
     )
     for option in reversed(options):

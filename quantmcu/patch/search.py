@@ -69,6 +69,26 @@ class _Path:
 T = TypeVar("T", _Edge, _Path)
 
 
+def divided(
+    program: Program,
+    stages: Sequence[StagePlan],
+    channel_parts: int,
+    axes: tuple[Axis, Axis] | None = None,
+    *,
+    on_demand: bool,
+) -> Program:
+    """`program` with these stages, the channels at its end in parts, and its inputs on demand where that is wanted.
+
+    Raises:
+        NotDivisibleError: a stage is not possible.
+    """
+    program = split_channels(program, channel_parts)
+    if not stages:
+        return program
+    split = split_program(program, stages, axes)
+    return with_inputs_on_demand(split) if on_demand else split
+
+
 class Search:
     """A search over one program on one core.
 
@@ -113,10 +133,7 @@ class Search:
         Raises:
             NotDivisibleError: a stage is not possible.
         """
-        program = split_channels(self.program, channel_parts)
-        split = split_program(program, stages, self.axes) if stages else program
-        if stages and self.free:
-            split = with_inputs_on_demand(split)
+        split = divided(self.program, stages, channel_parts, self.axes, on_demand=bool(self.free))
         selections = select_kernels(split, self.core, self.facts, self.constant_bytes)
         return Candidate(stages, halo_modes, channel_parts, split, selections)
 

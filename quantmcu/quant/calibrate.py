@@ -79,7 +79,8 @@ def run_float(graph: Graph, dataset: Dataset, names: Sequence[str]) -> Iterator[
     session = float_session(graph, names)
     computed = [name for name in names if name not in graph.inputs]
     for sample in dataset:
-        values = dict(zip(computed, session.run(computed, dict(sample.inputs)), strict=True))
+        results = session.run(computed, dict(sample.inputs)) if computed else []
+        values = dict(zip(computed, results, strict=True))
         values |= {name: sample.inputs[name] for name in names if name in graph.inputs}
         yield {name: in_ir_layout(graph, name, value) for name, value in values.items()}
 
