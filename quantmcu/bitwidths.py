@@ -176,7 +176,7 @@ class BitChooser:
 
     def _constant_bytes(self, program: Program) -> int:
         """Flash for weights and tables with the kernels of 8 bits."""
-        core = Core(self.board.core, self.board.has_dsp, self.board.fpu is not None)
+        core = Core.of(self.board)
         return sum(
             constant.data.nbytes
             for selection in flat(select_kernels(program, core))
@@ -236,7 +236,7 @@ class BitChooser:
     def _map_costs(self, program: Program, cost: str) -> Mapping[tuple[str, int], float]:
         """BitOPs or predicted cycles by tensor and bits."""
         if cost == "cycles":
-            return map_cycles(program, Core(self.board.core, self.board.has_dsp, self.board.fpu is not None))
+            return map_cycles(program, Core.of(self.board))
         return {(n, bits): float(c * bits) for n, c in bitops_of_a_bit(program).items() for bits in (8, 4)}
 
     def _with_fewer_bitops(self, network: QuantizedNetwork, reduction: float) -> QuantizedNetwork:

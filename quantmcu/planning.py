@@ -164,7 +164,7 @@ def stage_search(
     """The search for the stages that the request allows."""
     return Search(
         program,
-        Core(board.core, board.has_dsp, board.fpu is not None, optimize),
+        Core.of(board, optimize),
         advance,
         halo_modes=HALO_MODES if request.halo is None else (request.halo,),
         input_on_demand=request.input_on_demand,

@@ -13,8 +13,8 @@ from quantmcu.program.steps import Convolution
 # Multiply-accumulates of one multiplication, by the widest operand in bits (of input and weight), with DSP extension:
 # SMLAD of 16-bit pairs; packed operands of UMLAL, three taps by three pixels of 4 bits, or four by four of 2 bits.
 _MACS_PER_MULTIPLY = {8: 2, 4: 9, 2: 16}
-# UMLAL with weights of 2 bits, two of them by two pixels of 8 bits.
-_MACS_PER_MULTIPLY_W2A8 = 4
+# SMLAL with narrower weights than codes, two of them by two codes of 8 bits.
+_MACS_PER_MULTIPLY_NARROW_WEIGHTS = 4
 # MULS and ADDS, or MLA in two cycles (Cortex-M0+ and M3 TRM, instruction timing).
 _CYCLES_PER_MAC_WITHOUT_DSP = 2.0
 # Loads and stores of a word: one a cycle; two loads of different banks on Cortex-M7.
@@ -42,8 +42,8 @@ def _multiplication_cycles(context: StepContext) -> float:
     if not context.core.has_dsp:
         return macs * _CYCLES_PER_MAC_WITHOUT_DSP
     inputs = context.inputs[0].bits
-    if step.weight_bits <= 2 < inputs:
-        return macs / _MACS_PER_MULTIPLY_W2A8 if inputs > 4 else macs / _MACS_PER_MULTIPLY[4]
+    if step.weight_bits < inputs == 8:
+        return macs / _MACS_PER_MULTIPLY_NARROW_WEIGHTS
     widest = max(inputs, step.weight_bits)
     return macs / next(count for bits, count in sorted(_MACS_PER_MULTIPLY.items()) if widest <= bits)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from quantmcu.program.program import Value
 from quantmcu.program.steps import Step
+from quantmcu.targets.board import Board
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,22 @@ class Core:
         has_dsp: has the Armv7E-M SIMD instructions (SMLAD, SXTB16, SMMLAR, USAT16, ...).
         has_fpu: has a single-precision FPU.
         optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
+        long_multiply_cycles: for which a multiplication with a 64-bit result keeps the multiplier; 1 or 2 on Cortex-M7.
     """
 
     name: str
     has_dsp: bool
     has_fpu: bool
     optimize: str = "balanced"
+    long_multiply_cycles: int = 1
+
+    @classmethod
+    def of(cls, board: Board, optimize: str = "balanced") -> Core:
+        """The core of a board; what its cycle model says otherwise than usual holds for the kernels' costs too."""
+        parameters = board.cycle_model.get("parameters", {})
+        return cls(
+            board.core, board.has_dsp, board.fpu is not None, optimize, parameters.get("long_multiply_cycles", 1)
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -37,7 +37,7 @@ def convolution(core: Core, bits: int = 8, weight_bits: int = 8) -> StepContext:
     [
         (M4, 8, 8, 2),
         (M7, 8, 8, 2),
-        (M4, 8, 4, 2),
+        (M4, 8, 4, 4),
         (M4, 8, 2, 4),
         (M7, 4, 4, 9),
         (M7, 4, 2, 9),

@@ -38,6 +38,7 @@ from quantmcu.codegen.single_step import (
 )
 from quantmcu.emulator.function import CallResult, FunctionMachine
 from quantmcu.emulator.objects import compile_for_core
+from quantmcu.emulator.timing import CycleModel
 from quantmcu.ir.tensor import QParams
 from quantmcu.program.program import Value
 from quantmcu.program.steps import Step
@@ -191,13 +192,14 @@ def check_on_core(
     compiler: str = "gcc",
     guard: bool = True,
     flags: tuple[str, ...] = ("-O2",),
+    model: CycleModel | str = "core",
 ) -> list[CoreRun]:
     """The same on an emulated core; the runs that are not in place."""
     include = (f"-I{kernel_sources()[0].parent}", f"-I{MEMORY_FUNCTIONS.parent}")
     with generated_sources(kernel, [context for context, _ in cases]) as sources:
         elf = compile_for_core([*sources, MEMORY_FUNCTIONS], core.name, (*flags, "-g", *WARNINGS, *include), compiler)
     stack = StackAnalysis(elf)
-    emulated = FunctionMachine(elf, core.name, guard=guard, aligned=guard)
+    emulated = FunctionMachine(elf, core.name, model=model, guard=guard, aligned=guard)
     runs = []
     for context, inputs in cases:
         for in_place in (None, *kernel.in_place_inputs(context)):

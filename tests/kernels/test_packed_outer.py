@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -27,15 +28,18 @@ from quantmcu.codegen.kernels.outer_generated import best_outer_plan
 from quantmcu.codegen.kernels.outer_plan import OuterPlan, plan_outer
 from quantmcu.codegen.registry import Facts, choose_kernel
 from quantmcu.emulator.objects import compilers
+from quantmcu.emulator.timing import cycle_model
 from quantmcu.ir.tensor import QParams
 from quantmcu.program.fixed_point import requantize_for
 from quantmcu.program.program import Value
 from quantmcu.program.steps import Convolution
+from quantmcu.targets import load_board
 
 KERNEL = kernel_named("packed_outer_generated")
 ZIG = pytest.param("zig", marks=pytest.mark.slow) if shutil.which("arm-none-eabi-gcc") else "zig"
 COMPILERS = [pytest.param("gcc", marks=pytest.mark.gcc), ZIG]
 CORES = [pytest.param(core, id=core.name) for core in (CORTEX_M4, CORTEX_M7)]
+SLOW_M7 = replace(CORTEX_M7, long_multiply_cycles=2)
 Bits = tuple[int, int, int]  # of input, weights and output
 Cases = list[tuple[StepContext, list[Codes]]]
 
@@ -196,7 +200,7 @@ def test_inputs_are_divided_where_a_sum_could_pass_its_field(bits: Bits, fields:
     assert [parts(most), parts(most + 1)] == [1, 2]
 
 
-@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("core", [*CORES, pytest.param(SLOW_M7, id="cortex-m7, SMLAL in two cycles")])
 def test_predicted_cycles_are_those_measured(core: Core) -> None:
     made = [
         pointwise((4, 4, 4), (9, 9), 64, 24, core),
@@ -205,8 +209,17 @@ def test_predicted_cycles_are_those_measured(core: Core) -> None:
         pointwise((4, 4, 4), (7, 7), 16, 16, core, kernel=3),
         pointwise((4, 4, 4), (4, 4), 600, 8, core),
     ]
-    for (context, _), run in zip(made, check_on_core(KERNEL, core, made, compilers()[0], guard=False), strict=True):
+    model = cycle_model(core.name, long_multiply_cycles=core.long_multiply_cycles)
+    runs = check_on_core(KERNEL, core, made, compilers()[0], guard=False, model=model)
+    for (context, _), run in zip(made, runs, strict=True):
         assert KERNEL.cycles(context) == pytest.approx(run.cycles, rel=0.15)
+
+
+def test_a_manifest_may_say_that_long_multiplications_take_two_cycles() -> None:
+    board = load_board("nucleo-f767")
+    assert Core.of(board, "balanced") == CORTEX_M7
+    slow = replace(board, cycle_model={**board.cycle_model, "parameters": {"long_multiply_cycles": 2}})
+    assert Core.of(slow) == SLOW_M7
 
 
 def test_the_fastest_kernel_is_chosen() -> None:

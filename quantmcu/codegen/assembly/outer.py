@@ -92,10 +92,15 @@ def field_bits(weight_bits: int, fields: int) -> int:
 
 
 @cache
-def cycles_of_input(dual_issue: bool) -> float:
-    """Cycles of the products of one input with their loads."""
+def cycles_of_input(dual_issue: bool, long_multiply_cycles: int = 1) -> float:
+    """Cycles of the products of one input with their loads, by the core's rules.
+
+    Args:
+        dual_issue: Cortex-M7, else Cortex-M4, where it always takes one cycle.
+        long_multiply_cycles: of each SMLAL.
+    """
     if dual_issue:
-        return float(WORDS * WORDS)
+        return float(WORDS * WORDS * long_multiply_cycles)
     products = _products(2)
     return cycles_of_single_issue(order_for_single_issue(products, list(_OPERANDS))) / 2
 

@@ -37,6 +37,20 @@ def only_8_bits(context: StepContext) -> str | None:
     return only_8_bit_maps(context) or (f"weights of 8 bits only, not {bits}" if bits != 8 else None)
 
 
+def window_fields(step: Convolution) -> dict[str, int]:
+    """Kernel, strides, dilations and padding, as in most parameter structures."""
+    return {
+        "kernel_height": step.kernel[0],
+        "kernel_width": step.kernel[1],
+        "stride_y": step.strides[0],
+        "stride_x": step.strides[1],
+        "dilation_y": step.dilations[0],
+        "dilation_x": step.dilations[1],
+        "pad_top": step.pads[0],
+        "pad_left": step.pads[1],
+    }
+
+
 def _fields(context: StepContext) -> dict[str, FieldValue]:
     """Fields of qmcu_conv2d_params."""
     step = convolution_of(context)
@@ -49,14 +63,7 @@ def _fields(context: StepContext) -> dict[str, FieldValue]:
         "output_height": output_height,
         "output_width": output_width,
         "output_channels": output_channels,
-        "kernel_height": step.kernel[0],
-        "kernel_width": step.kernel[1],
-        "stride_y": step.strides[0],
-        "stride_x": step.strides[1],
-        "dilation_y": step.dilations[0],
-        "dilation_x": step.dilations[1],
-        "pad_top": step.pads[0],
-        "pad_left": step.pads[1],
+        **window_fields(step),
         "groups": step.groups,
         "weight": Reference("weight"),
         "bias": Reference("bias"),

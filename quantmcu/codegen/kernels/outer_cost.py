@@ -64,7 +64,7 @@ def work_of_outer(plan: OuterPlan, context: StepContext) -> dict[str, float]:
     words = 2.0 * groups * taps * -(-value.row_bytes // 4)
     copies = pixel_taps if value.row_bytes % 4 else 0.0
     return {
-        "body": blocks * plan.inputs * cycles_of_input(kernel.dual_issue),
+        "body": blocks * plan.inputs * cycles_of_input(kernel.dual_issue, context.core.long_multiply_cycles),
         "passes": float(blocks * (plan.inputs // kernel.inputs)) if kernel.is_loop else 0.0,
         "blocks": float(blocks),
         "sums": sums,

@@ -21,7 +21,7 @@ from quantmcu.codegen.kernel import (
     Scratch,
     StepContext,
 )
-from quantmcu.codegen.kernels.convolution import convolution_of
+from quantmcu.codegen.kernels.convolution import convolution_of, window_fields
 from quantmcu.codegen.kernels.matmul_cost import predict
 from quantmcu.codegen.kernels.outer_cost import OUTER_COSTS, work_of_outer
 from quantmcu.codegen.kernels.outer_plan import OuterPlan, divided, fields_to_try, plan_outer, tile_rows
@@ -129,14 +129,7 @@ def _fields(context: StepContext, plan: OuterPlan) -> dict[str, FieldValue]:
         "output_height": output_height,
         "output_width": output_width,
         "output_channels": output_channels,
-        "kernel_height": step.kernel[0],
-        "kernel_width": step.kernel[1],
-        "stride_y": step.strides[0],
-        "stride_x": step.strides[1],
-        "dilation_y": step.dilations[0],
-        "dilation_x": step.dilations[1],
-        "pad_top": step.pads[0],
-        "pad_left": step.pads[1],
+        **window_fields(step),
         "input_bytes": value.row_bytes,
         "padding": sum(step.input_zero_point << shift for shift in range(0, 8, value.bits)),
         "output_bits": context.output.bits,

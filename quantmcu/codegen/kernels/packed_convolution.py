@@ -17,7 +17,7 @@ from quantmcu.codegen.kernel import (
     Scratch,
     StepContext,
 )
-from quantmcu.codegen.kernels.convolution import channel_constants, convolution_of, macs
+from quantmcu.codegen.kernels.convolution import channel_constants, convolution_of, macs, window_fields
 from quantmcu.codegen.packed import maps_of_codes, pack_weights, pixels_of
 from quantmcu.codegen.registry import register
 from quantmcu.program.steps import Convolution
@@ -40,14 +40,7 @@ def _fields(context: StepContext, tile_pixels: int) -> dict[str, FieldValue]:
         "output_height": output_height,
         "output_width": output_width,
         "output_channels": output_channels,
-        "kernel_height": step.kernel[0],
-        "kernel_width": step.kernel[1],
-        "stride_y": step.strides[0],
-        "stride_x": step.strides[1],
-        "dilation_y": step.dilations[0],
-        "dilation_x": step.dilations[1],
-        "pad_top": step.pads[0],
-        "pad_left": step.pads[1],
+        **window_fields(step),
         "groups": step.groups,
         "input_bits": context.inputs[0].bits,
         "weight_bits": step.weight_bits,
