@@ -19,7 +19,10 @@ from quantmcu.errors import ExitStatus, QuantMCUError, ToolError, UsageError
 
 INTERRUPTED = 128 + signal.SIGINT
 REPORT = "please report it with the command and its output (again with --verbose)"
-_COMMANDS = ("compile", "flash", "measure", "validate", "inspect", "plan", "report", "boards", "ops", "doctor", "demo")
+_COMMANDS = (
+    *("compile", "flash", "measure", "validate", "inspect", "plan", "report"),
+    *("boards", "ops", "probe", "doctor", "demo"),
+)
 
 
 class _Commands(click.Group):
