@@ -21,12 +21,12 @@ from quantmcu.emulator import Emulator
 from quantmcu.emulator.timing import cycle_model
 from quantmcu.emulator.transport import EmulatorTransport
 from quantmcu.errors import ToolError, UsageError
-from quantmcu.measurement import random_codes
 from quantmcu.pipeline import CompileRequest, compile_model
 from quantmcu.progress import Progress, SilentProgress
 from quantmcu.results import Result
 from quantmcu.runners import EMULATED_RUN_SECONDS, open_session
 from quantmcu.targets import Board
+from quantmcu.timed_inputs import random_codes
 
 CANDIDATES = (1, 2)
 _PARAMETER = "long_multiply_cycles"
