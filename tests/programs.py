@@ -135,6 +135,15 @@ class ProgramBuilder:
             steps.GatherRowsColumns, (1, 2 * height, 2 * width, channels), (self.last,), rows=rows, columns=columns
         )
 
+    def reflect(self) -> str:
+        """Reflecting padding by one pixel."""
+        _, height, width, channels = self.shape()
+        rows, columns = (np.abs(np.arange(-1, size + 1, dtype=np.int32)) for size in (height, width))
+        rows[-1], columns[-1] = height - 2, width - 2
+        return self._add(
+            steps.GatherRowsColumns, (1, height + 2, width + 2, channels), (self.last,), rows=rows, columns=columns
+        )
+
     def resize_linear(self) -> str:
         _, height, width, channels = self.shape()
         tables = []
@@ -192,8 +201,10 @@ def divisible_builders(draw, layers: int = 4) -> ProgramBuilder:
     small = st.integers(0, 2)
     for _ in range(draw(st.integers(1, layers))):
         _, height, width, channels = builder.shape()
-        kinds = ["conv", "depthwise", "block", "lookup"]
-        kinds += ["max_pool", "average_pool", "concat", "pad"] if min(height, width) >= 6 else []
+        kinds = ["conv", "depthwise", "block", "lookup", "requantized", "prelu"]
+        kinds += ["max_pool", "average_pool", "concat", "pad", "dilated", "slice", "reflect"]
+        kinds = kinds if min(height, width) >= 6 else kinds[:6]
+        kinds += ["gather", "resize_linear"] if 2 <= height * width * channels < 1500 else []
         match draw(st.sampled_from(kinds)):
             case "conv":
                 k = (draw(st.integers(1, min(7, height))), draw(st.integers(1, min(7, width))))
@@ -216,14 +227,15 @@ def divisible_builders(draw, layers: int = 4) -> ProgramBuilder:
                 skip = builder.last
                 builder.conv(4, kernel=(3, 3))
                 builder.concat(skip)
+            case "dilated":
+                strides = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
+                builder.conv(4, dilations=(2, 1), strides=strides, pads=(draw(small), 1, draw(small), 1))
             case "max_pool":
                 builder.max_pool(kernel=(3, 3), pads=(1, 1, 0, 0))
             case "average_pool":
                 builder.average_pool(kernel=(3, 2), pads=(1, 0, 0, 1))
-            case "pad":
-                builder.pad()
-            case _:
-                builder.lookup()
+            case kind:
+                getattr(builder, kind)()
     return builder
 
 

@@ -15,13 +15,16 @@ from quantmcu.errors import ToolError
 from quantmcu.memory.buffers import collect_buffers
 from quantmcu.memory.planner import ArenaRegion, plan_memory
 from quantmcu.patch.receptive_field import NotDivisibleError
+from quantmcu.patch.search import HALO_MODES, stage_plan
 from quantmcu.patch.stage import StagePlan, split_program, with_inputs_on_demand
 from quantmcu.reference import execute
 from tests.programs import ProgramBuilder, divisible_builders
 
+CORE = Core("cortex-m7", True, True)
 
-def emitted(program, core="cortex-m7"):
-    selections = select_kernels(program, Core(core, True, True))
+
+def emitted(program):
+    selections = select_kernels(program, CORE)
     timeline = memory_timeline(program, selections)
     plan = plan_memory(collect_buffers(timeline), len(timeline.slots), [ArenaRegion("ram", 2**26)])
     return emit_model(program, selections, timeline, plan)
@@ -94,12 +97,29 @@ def two_stage_builder(seed):
 
 
 @pytest.mark.parametrize("grids", [((3, 2), (2, 1)), ((11, 1), (5, 1)), ((1, 3), (2, 5))])
-@pytest.mark.parametrize("carry", [True, False])
-def test_stages_in_a_row(grids, carry):
+@pytest.mark.parametrize("mode", HALO_MODES)
+def test_stages_in_a_row(grids, mode):
     builder, middle, _, last = two_stage_builder(1)
-    carrying = frozenset(builder.values) if carry else frozenset()
-    plans = [StagePlan(middle, grids[0], carrying), StagePlan(last, grids[1], carrying)]
-    assert_plans_run(builder, plans, on_demand=carry, optimize="-O0")
+    program = builder.program()
+    behind = next(step for step in program.steps if step.name == middle)
+    plans = [stage_plan(program, middle, grids[0], mode), stage_plan(program, last, grids[1], mode, behind)]
+    assert_plans_run(builder, plans, on_demand="cache" in mode, optimize="-O0")
+
+
+@pytest.mark.parametrize("mode", ["cache-rows", "cache"])
+def test_an_output_over_the_input_with_several_columns_of_cells(mode):
+    builder = ProgramBuilder((12, 13, 8), seed=6)
+    builder.lookup()
+    start, skip = builder.steps[-1], builder.last
+    builder.conv(24, kernel=(1, 1), pads=(0, 0, 0, 0))
+    builder.depthwise(kernel=(3, 3))
+    builder.conv(8, kernel=(1, 1), pads=(0, 0, 0, 0))
+    builder.add(skip)
+    program = builder.program()
+    plan = stage_plan(program, program.steps[-1].name, (12, 13), mode, start)
+    patched = split_program(program, [plan])
+    assert memory_timeline(patched, select_kernels(patched, CORE)).overlays == {program.outputs[0]: start.output}
+    assert_plans_run(builder, [plan])
 
 
 def test_layers_between_stages():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quantmcu.patch.receptive_field import NotDivisibleError
+from quantmcu.patch.search import HALO_MODES, stage_plan
 from quantmcu.patch.stage import StagePlan, split_program
 from quantmcu.program.stages import PatchStage
 from quantmcu.reference import execute
@@ -44,17 +45,21 @@ def test_patched_equals_unpatched(builder, rows, columns, data):
 @given(
     first=divisible_builders(layers=2),
     grids=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=2, max_size=2),
+    modes=st.lists(st.sampled_from(HALO_MODES), min_size=2, max_size=2),
 )
-def test_several_stages_in_a_row(first, grids):
+def test_several_stages_in_a_row(first, grids, modes):
     builder = first
     builder.conv(4)
     middle = builder.steps[-1]
     builder.depthwise(kernel=(3, 3))
     builder.conv(8, kernel=(1, 1), pads=(0, 0, 0, 0))
     plans = []
-    for step, grid in zip((middle, builder.steps[-1]), grids, strict=True):
+    after = None
+    for step, grid, mode in zip((middle, builder.steps[-1]), grids, modes, strict=True):
         _, height, width, _ = builder.shape(step.output)
-        plans.append(StagePlan(step.name, (min(grid[0], height), min(grid[1], width)), frozenset(builder.values)))
+        cells = (min(grid[0], height), min(grid[1], width))
+        plans.append(stage_plan(builder.program(), step.name, cells, mode, after))
+        after = step
     try:
         assert_same(builder, plans)
     except NotDivisibleError as problem:
@@ -70,17 +75,18 @@ def test_a_stage_with_two_outputs():
     assert_same(builder, [StagePlan(builder.steps[-1].name, (2, 3))], outputs=(early, late))
 
 
-def test_with_carried_rows_nothing_is_computed_twice():
+@pytest.mark.parametrize("grid", [(6, 1), (1, 4), (5, 3), (12, 8)])
+def test_with_carried_rows_and_columns_nothing_is_computed_twice(grid):
     builder = ProgramBuilder((24, 16, 4), seed=2)
     builder.conv(8)
     builder.depthwise(kernel=(5, 5), pads=(2, 2, 2, 2))
     builder.conv(4, strides=(2, 2))
     program = builder.program()
-    (stage,) = split_program(program, [StagePlan(program.steps[-1].name, (6, 1), frozenset(program.values))]).steps
+    (stage,) = split_program(program, [stage_plan(program, program.steps[-1].name, grid, "cache")]).steps
     assert isinstance(stage, PatchStage)
     for step in program.steps:
-        rows = sum(cell.fresh(step.output).shape[1] for cell in stage.cells if step.name in cell.steps)
-        assert rows == program.output_value(step).shape[1]
+        elements = sum(cell.fresh(step.output).elements for cell in stage.cells if step.name in cell.steps)
+        assert elements == program.output_value(step).elements
 
 
 def test_steps_that_need_whole_maps_are_refused():
