@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from quantmcu.codegen.kernel import Core
@@ -26,7 +27,16 @@ from quantmcu.program.macs import step_macs
 from quantmcu.program.program import Program
 from quantmcu.program.stages import PatchStage
 from quantmcu.progress import StageClock
-from quantmcu.quant import Calibration, choose_weight_bits, input_moments, measure_options, quantize, weight_bytes
+from quantmcu.quant import (
+    Calibration,
+    InputMoments,
+    choose_weight_bits,
+    input_moments,
+    measure_options,
+    quantize,
+    weight_bytes,
+)
+from quantmcu.quant.activations import activation_tensors
 from quantmcu.quant.divergence import map_divergences
 from quantmcu.quant.joint import Product, lower_together
 from quantmcu.quant.map_costs import feature_maps
@@ -122,7 +132,7 @@ class BitChooser:
             QuantMCUError: the weights don't fit the flash with any bits allowed.
         """
         with self.clock.stage("quantize"):
-            network = self._network(quantize(self.graph, self.calibration))
+            network = self._network(self._quantized())
         with self.clock.stage("weight bits"):
             network = self._with_weight_bits(network, request.weights)
         if request.maps == "8":
@@ -166,12 +176,23 @@ class BitChooser:
         )
         return self._network(mixed)
 
-    def _quantized(self, weight_bits: Mapping[str, int], maps: Mapping[str, int] | None = None) -> Graph:
-        moments = input_moments(
-            self.graph, self.dataset, weight_bits, limit=self.calibration.samples, progress=self.clock.advance
+    @cached_property
+    def _moments(self) -> Mapping[str, InputMoments]:
+        """Of what the layers read whose weights can be narrow."""
+        layers = [op.name for op in self.graph.ops if isinstance(op, _Layer) and _can_be_narrow(op)]
+        return input_moments(
+            self.graph, self.dataset, layers, limit=self.calibration.samples, progress=self.clock.advance
         )
+
+    def _quantized(
+        self, weight_bits: Mapping[str, int] | None = None, maps: Mapping[str, int] | None = None
+    ) -> Graph:
         return quantize(
-            self.graph, self.calibration, weight_bits=weight_bits, activation_bits=maps or {}, moments=moments
+            self.graph,
+            self.calibration,
+            weight_bits=weight_bits or {},
+            activation_bits=maps or {},
+            moments=self._moments,
         )
 
     def _constant_bytes(self, program: Program) -> int:
@@ -211,8 +232,7 @@ class BitChooser:
         )
         bits = tensor_bits(maps, found.bits)
         narrow = {name: count for name, count in bits.items() if count < 8}
-        requantized = quantize(self.graph, self.calibration, activation_bits=bits)
-        graph = self._with_weights_of(network, requantized)
+        graph = self._with_maps(network.graph, bits)
         search = {
             "lambda": request.lam,
             "information": request.information,
@@ -268,7 +288,7 @@ class BitChooser:
             self.clock.note(f"weights and maps of 4 bits give {most:.2f} times fewer BitOPs at most")
         bits = tensor_bits(maps, {m.name: found.maps.get(m.name, 8) for m in maps})
         lowered = {name for name, count in found.weights.items() if count < 8} | set(network.weight_bits)
-        graph = quantize(self.graph, self.calibration, activation_bits=bits)
+        graph = self._with_maps(network.graph, bits)
         known = {op.name: op for op in narrow.ops if op.name in lowered}
         search = {
             "bitops_of_8_bit_recompute": recomputed,
@@ -279,10 +299,9 @@ class BitChooser:
         narrow_maps = {name: count for name, count in bits.items() if count < 8}
         return self._network(graph.with_ops(known.get(op.name, op) for op in graph.ops), narrow_maps, search)
 
-    def _with_weights_of(self, network: QuantizedNetwork, graph: Graph) -> Graph:
-        """`graph` with the integer weights of `network`, where these have fewer bits."""
-        known = {op.name: op for op in network.graph.ops if op.name in network.weight_bits}
-        return graph.with_ops(known.get(op.name, op) for op in graph.ops)
+    def _with_maps(self, quantized: Graph, bits: Mapping[str, int]) -> Graph:
+        """`quantized` with feature maps of these bits; the same integer weights."""
+        return quantized.with_tensors(activation_tensors(self.graph, self.calibration, bits))
 
 
 _Layer = ops.Conv2D | ops.Dense

@@ -41,7 +41,8 @@ from quantmcu.planning import PlannedNetwork, choose_plan
 from quantmcu.program.program import Program
 from quantmcu.program.serialize import save_program
 from quantmcu.progress import Progress, SilentProgress, StageClock
-from quantmcu.quant import calibrate, fold_input_affine
+from quantmcu.quant import fold_input_affine
+from quantmcu.quant.prepare import prepare
 from quantmcu.quant.vdpc import DEFAULT_PHI
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information
 from quantmcu.report import write_report
@@ -181,7 +182,8 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
         if dataset.warning:
             clock.note(dataset.warning)
         graph, input_format = _raw_pixels(graph, dataset, preprocess)
-        calibration = calibrate(graph, dataset, limit=request.calibration_limit, progress=clock.advance)
+    prepared = prepare(graph, dataset, limit=request.calibration_limit, clock=clock)
+    graph, calibration = prepared.graph, prepared.calibration
     budget = budget_of(board, ram=request.ram, flash=request.flash)
     chooser = BitChooser(graph, calibration, dataset, board, budget, request.patches, clock)
     classes = divide(chooser, request.bitwidths, request.classes, request.optimize)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,7 @@ class Calibration:
         samples: number of inputs they come from.
         method, percentile: choice of a range.
         description: of the data.
+        chosen: ranges by tensor and bits that take precedence over the method (`search_ranges`).
     """
 
     statistics: Mapping[str, TensorStatistics]
@@ -44,6 +45,7 @@ class Calibration:
     method: RangeMethod
     percentile: float = DEFAULT_PERCENTILE
     description: str = ""
+    chosen: Mapping[tuple[str, int], Range] = field(default_factory=dict)
 
     def range(self, tensor: Tensor, bits: int) -> Range:
         """Range to quantize `tensor` with, to `bits` bits; low <= 0 <= high.
@@ -53,6 +55,8 @@ class Calibration:
         """
         if tensor.data is not None:
             return min(float(tensor.data.min()), 0.0), max(float(tensor.data.max()), 0.0)
+        if (tensor.name, bits) in self.chosen:
+            return self.chosen[tensor.name, bits]
         method = "mse" if bits < 8 and self.method == "percentile" else self.method
         return select_range(self.statistics[tensor.name].histogram, method, bits, self.percentile)
 

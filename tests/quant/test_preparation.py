@@ -1,0 +1,123 @@
+"""What comes before quantization: equalized channels, and ranges by the measured movement of the outputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_quantize import images, outputs_of, small_network  # noqa: F401  (images is a fixture)
+
+from quantmcu.data import Dataset
+from quantmcu.export import export_onnx
+from quantmcu.ir import Graph, ops
+from quantmcu.progress import SilentProgress, StageClock
+from quantmcu.quant import calibrate, compare, quantize
+from quantmcu.quant.equalize import channel_extremes, equalize
+from quantmcu.quant.prepare import prepare
+from quantmcu.quant.range_search import search_ranges
+from quantmcu.quant.ranges import qparams_of_range
+from quantmcu.quant.tails import tails
+
+
+def uneven_network(activation: ops.Clamp) -> Graph:
+    """The small network with channels of very different sizes, ReLU6 or ReLU behind the first layers."""
+    graph = small_network()
+    sizes = np.geomspace(0.02, 2, 8).astype(np.float32)
+
+    def changed(op: ops.Op) -> ops.Op:
+        if isinstance(op, ops.Conv2D) and op.name in ("stem", "depthwise"):
+            weight, bias = op.weight * sizes[:, None, None, None], op.bias * sizes
+            return replace(op, weight=weight, bias=bias, activation=activation)
+        return op
+
+    return graph.with_ops(changed(op) for op in graph.ops)
+
+
+def deviation(wanted: Graph, got: Graph, dataset: Dataset, *, qdq: bool = False) -> float:
+    """Signal to noise ratio in decibels."""
+    float_outputs = outputs_of(export_onnx(wanted), dataset)
+    report = compare(float_outputs, outputs_of(export_onnx(got, qdq=qdq), dataset), ["y"])
+    return report.outputs[0].sqnr_db or np.inf
+
+
+@pytest.mark.parametrize("activation", [ops.Clamp(low=0.0), ops.Clamp(0.0, 6.0)], ids=["relu", "relu6"])
+def test_equalization_keeps_the_function_on_what_calibration_saw(
+    activation: ops.Clamp, images: Dataset  # noqa: F811
+) -> None:
+    graph = uneven_network(activation)
+    extremes = channel_extremes(graph, images)
+    equalized = equalize(graph, extremes)
+    assert deviation(graph, equalized, images) > 100
+    before, after = extremes["b"], channel_extremes(equalized, images)["b"]
+    assert after.min() / after.max() > 2 * before.min() / before.max()
+
+
+def test_a_bound_stays_below_the_original_one(images: Dataset) -> None:  # noqa: F811
+    graph = uneven_network(ops.Clamp(0.0, 6.0))
+    equalized = equalize(graph, channel_extremes(graph, images.take(3)))
+    loud = images.inputs(0)["x"] * 50
+    values = {}
+    for which in (graph, equalized):
+        inner = replace(which, outputs=("a",), output_layouts=()).with_ops(which.ops[:1])
+        session_outputs = outputs_of(export_onnx(inner), [type("S", (), {"inputs": {"x": loud}})])  # type: ignore[arg-type]
+        values[which] = session_outputs[0][0]
+    scales = original_over_scaled(graph, equalized)
+    assert (values[equalized] * scales <= 6 + 1e-4).all()
+
+
+def original_over_scaled(graph: Graph, equalized: Graph) -> np.ndarray:
+    """What the channels of the stem's output were divided by."""
+    first, second = graph.ops[0], equalized.ops[0]
+    assert isinstance(first, ops.Conv2D)
+    assert isinstance(second, ops.Conv2D)
+    return (np.abs(first.weight).sum((1, 2, 3)) / np.abs(second.weight).sum((1, 2, 3)))  # NHWC
+
+
+def test_equalized_channels_quantize_better(images: Dataset) -> None:  # noqa: F811
+    graph = uneven_network(ops.Clamp(low=0.0))
+    plain = quantize(graph, calibrate(graph, images))
+    clock = StageClock(SilentProgress())
+    prepared = prepare(graph, images, limit=None, clock=clock)
+    better = quantize(prepared.graph, prepared.calibration)
+    assert deviation(graph, better, images, qdq=True) > deviation(graph, plain, images, qdq=True)
+    assert set(clock.seconds) == {"calibrate", "ranges"}
+
+
+def test_search_clips_what_the_outputs_do_not_need(images: Dataset) -> None:  # noqa: F811
+    """A rare huge value that only a saturating layer reads: the measured range leaves it out."""
+    graph = small_network()
+
+    def changed(op: ops.Op) -> ops.Op:
+        if isinstance(op, ops.Conv2D) and op.name == "project":
+            return replace(op, activation=ops.Clamp(-0.05, 0.05))
+        return op
+
+    graph = graph.with_ops(changed(op) for op in graph.ops)
+    calibration = calibrate(graph, images)
+    searched = search_ranges(graph, calibration, images, limit=8)
+    assert set(searched.chosen) == {(name, 8) for name in graph.tensors}
+    for tail in tails(graph, images.take(8), list(graph.tensors)):
+        movements = []
+        for found in (calibration, searched):
+            qparams = qparams_of_range(*found.range(graph.tensor(tail.name), 8), 8)
+            movements.append(
+                tail.movement(lambda i, t=tail, q=qparams: q.dequantize(q.quantize(t.samples[i][t.name])))
+            )
+        assert movements[1] <= movements[0]
+    assert calibration.chosen == {}
+
+
+def test_tails_end_before_probabilities_and_start_anywhere(images: Dataset) -> None:  # noqa: F811
+    graph = small_network()
+    softmax = ops.Softmax(name="softmax", inputs=("y",), outputs=("p",))
+    tensors = [replace(graph.tensor("y"), name="p")]
+    graph = replace(graph, outputs=("p",)).with_ops((*graph.ops, softmax), tensors)
+    seen = []
+    for tail in tails(graph, images.take(4), ["x", "a", "d", "y"]):
+        seen.append(tail.name)
+        assert tail.movement(lambda i, t=tail: t.samples[i][t.name]) < 1e-10
+        assert tail.movement(lambda i, t=tail: t.samples[i][t.name] * 0) > 0.1
+        if tail.name == "y":  # of all scores made twice as large: as much noise as signal
+            assert tail.movement(lambda i, t=tail: 2 * t.samples[i][t.name]) == pytest.approx(1)
+    assert seen == ["x", "a", "d", "y"]
