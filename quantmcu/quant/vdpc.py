@@ -144,7 +144,8 @@ def calibrate_classes(
     found = []
     for branch in range(2):
         seen = {name: pair[branch].statistics() for name, pair in recorders.items() if pair[branch].count}
-        found.append(replace(calibration, statistics={**calibration.statistics, **seen}))
+        chosen = {key: found_range for key, found_range in calibration.chosen.items() if key[0] not in seen}
+        found.append(replace(calibration, statistics={**calibration.statistics, **seen}, chosen=chosen))
     return found[0], found[1]
 
 
