@@ -97,7 +97,7 @@ def test_memory_limit_makes_maps_narrow(chooser: BitChooser) -> None:
     off = replace(chooser, patches=PatchRequest("off"))
     roomy = off.choose(BitsRequest(maps="mixed", lam=1.0))
     assert not roomy.map_bits
-    limit = roomy.search["peak_bytes"] - 200
+    limit = roomy.search["peak_bytes"] * 3 // 4  # beyond what kernels with less working memory save
     tight = replace(off, budget=budget(limit)).choose(BitsRequest(maps="mixed", lam=1.0))
     assert tight.map_bits
     assert tight.search["peak_bytes"] <= limit
