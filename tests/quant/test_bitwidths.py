@@ -119,7 +119,7 @@ def test_generated_c_of_mixed_bits_equals_the_reference(
     planned = choose_plan(chosen.program, BOARD, chooser.budget, request)
     candidate = planned.candidate
     kernels = {s.kernel.name for s in flat(candidate.selections) if s.kernel is not None}
-    assert "packed_conv2d_dsp" in kernels
+    assert any(name.startswith("packed_") for name in kernels)
     emitted = emit_model(candidate.program, candidate.selections, candidate.timeline, planned.memory)
     source = chosen.program.values["x"].qparams
     assert source is not None
