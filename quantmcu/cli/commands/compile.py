@@ -15,6 +15,7 @@ from quantmcu.cli.output import Output
 from quantmcu.codegen.optimize import OPTIMIZE
 from quantmcu.errors import UsageError
 from quantmcu.report.tables import next_steps, summary
+from quantmcu.report.vdpc_table import vdpc_tables
 
 
 @command
@@ -73,4 +74,4 @@ def compile_command(
         )
         if flash:
             quantmcu.flash(result, progress=shown)
-    output.show(result.data, summary(result.data), next_steps(result))
+    output.show(result.data, summary(result.data), *vdpc_tables(result.data), next_steps(result))

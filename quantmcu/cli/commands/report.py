@@ -24,6 +24,7 @@ from quantmcu.report.tables import (
     memory,
     summary,
 )
+from quantmcu.report.vdpc_table import vdpc_tables
 from quantmcu.results import Result
 
 
@@ -43,7 +44,7 @@ def report_command(output: Output, folder: Path, other: Path | None, html: Path 
     if html is not None:
         write_page(html, page_of(result))
     write_report(result)
-    tables = [summary(result.data), memory(result.data), layers(result.data)]
+    tables = [summary(result.data), *vdpc_tables(result.data), memory(result.data), layers(result.data)]
     if "latency" in result.data:
         tables.append(latency_summary(result.data))
     if "accuracy" in result.data:
