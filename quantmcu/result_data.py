@@ -152,11 +152,13 @@ def _steps(network: CompiledNetwork) -> list[dict[str, Any]]:
     for item in candidate.selections:
         if isinstance(item, StageSelection):
             rows += load_steps(item, candidate.program)
-        rows += [_step(selection) for selection in flat([item]) if selection.kernel is not None]
+        cells = len(item.stage.cells) if isinstance(item, StageSelection) else None
+        rows += [_step(selection, cells) for selection in flat([item]) if selection.kernel is not None]
     return rows
 
 
-def _step(selection: Selection) -> dict[str, Any]:
+def _step(selection: Selection, cells: int | None) -> dict[str, Any]:
+    """A step of the network; `cells` of its patch stage, if it is in one."""
     step, context = selection.step, selection.context
     return {
         "name": step.name,
@@ -168,7 +170,7 @@ def _step(selection: Selection) -> dict[str, Any]:
         "weight_bits": getattr(step, "weight_bits", None),
         "output": step.output,
         "output_bits": context.output.bits,
-        "patches": len(selection.used) if len(selection.contexts) > 1 else None,
+        "patches": cells,
         "macs": selection.macs,
         "scratch_bytes": selection.scratch_bytes,
         "predicted_cycles": round(selection.cycles),

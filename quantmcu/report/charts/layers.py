@@ -13,7 +13,7 @@ class Layer:
     Attributes:
         bits: of inputs, weights and output.
         narrow: some of them are below 8.
-        patches: number of patches that it runs in; None outside of patch stages. The shape is that of the first one.
+        patches: of its stage; None outside of patch stages. The shape is that in the first one.
         bound: cycles that no kernel goes below; None where unknown.
         cycles: measured; predicted by the kernel's cost model where nothing was measured; None where unknown.
         share: of all cycles, 0 to 1.

@@ -31,7 +31,7 @@ class Amounts:
     bars: list[Amount]
 
 
-_WORST = "this network, all patches of the outlier class"
+_WORST = "this network, worst case of its patches"
 
 
 def operations(result: dict[str, Any]) -> list[Amounts]:
@@ -64,7 +64,7 @@ def _cycles(result: dict[str, Any]) -> list[tuple[str, int | None, bool]]:
         ("this network, " + _how(result), (result.get("latency") or {}).get("cycles"), True),
         (_WORST, plan["cycles"] if plan["cycles"] != average else None, True),
         ("same plan, feature maps of 8 bits, predicted", search.get("cycles_of_8_bit_maps"), False),
-        ("same bits, layer by layer, predicted", _layer_by_layer(plan), False),
+        ("layer by layer, predicted", _layer_by_layer(plan), False),
     ]
 
 
