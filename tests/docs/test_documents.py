@@ -8,11 +8,15 @@ import subprocess
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import quantmcu
 from quantmcu.build.host_compiler import find_host_compiler
 from quantmcu.cli.main import group
+from quantmcu.program.serialize import load_program
+from quantmcu.reference import execute
 from quantmcu.results import Result
 
 ROOT = Path(quantmcu.__file__).parents[1]
@@ -53,17 +57,86 @@ def test_c_compiles(block: str, compiled: Result, tmp_path: Path) -> None:
     find_host_compiler().compile([source], [model], library, ["-O2", "-Wall", "-Wextra", "-shared", "-fPIC"])
 
 
-def test_the_network_alone_compiles_and_classifies(compiled: Result, tmp_path: Path) -> None:
-    """src/model/ in a program of somebody else: the guide's first example with a main."""
-    program = tmp_path / "main.c"
-    main = '#include <stdio.h>\nint main(void) { static uint8_t x[4096]; printf("%d", classify(x)); return 0; }\n'
-    program.write_text(blocks("docs/use-as-library.md", "c")[0] + main)
-    model = tmp_path / "network"
-    shutil.copytree(compiled.folder / "src" / "model", model)
-    binary = tmp_path / "main"
-    find_host_compiler().compile([program, *sorted(model.rglob("*.c"))], [model], binary, ["-O2"])
-    done = subprocess.run([str(binary)], capture_output=True, text=True, check=True, timeout=60)
-    assert int(done.stdout) in range(4)
+def image_and_scores(result: Result) -> tuple[NDArray[np.uint8], list[int]]:
+    """An image as the network takes it, [16, 16, 3], and what the reference makes of it."""
+    program = load_program(result.folder / "program.npz")
+    image = np.random.default_rng(5).integers(0, 256, (1, 16, 16, 3), np.uint8)
+    (scores,) = execute(program, {program.inputs[0]: image}).values()
+    return image[0], scores.ravel().tolist()
+
+
+def output_of(result: Result, example: str, main: str, image: NDArray[np.uint8], folder: Path) -> list[int]:
+    """Numbers that an example prints with `main`, src/model/ in a program of somebody else, and the array `image`."""
+    pixels = ", ".join(str(code) for code in image.ravel())
+    (folder / "main.c").write_text(
+        f"{example}\n#include <stdio.h>\nstatic const uint8_t image[] = {{{pixels}}};\n{main}\n"
+    )
+    model = folder / "network"
+    shutil.copytree(result.folder / "src" / "model", model)
+    sources = [folder / "main.c", *sorted(model.rglob("*.c"))]
+    find_host_compiler().compile(sources, [model], folder / "main", ["-O2", "-Wall", "-Wextra"])
+    done = subprocess.run([str(folder / "main")], capture_output=True, text=True, check=True, timeout=60)
+    return [int(number) for number in done.stdout.split()]
+
+
+def test_the_network_in_another_program(compiled: Result, tmp_path: Path) -> None:
+    image, scores = image_and_scores(compiled)
+    main = 'int main(void) { printf("%d", classify(image)); return 0; }'
+    example = blocks("docs/use-as-library.md", "c")[0]
+    assert output_of(compiled, example, main, image, tmp_path) == [int(np.argmax(scores))]
+
+
+PRINT = """void frame_classified(const uint8_t *scores)
+{
+    for (int i = 0; i < 4; i++)
+        printf("%d ", scores[i]);
+}
+"""
+
+
+def test_a_camera_that_delivers_lines(compiled: Result, tmp_path: Path) -> None:
+    image, scores = image_and_scores(compiled)
+    (example,) = (block for block in blocks("docs/use-as-library.md", "c") if "camera_line" in block)
+    main = f"""{PRINT}
+int main(void)
+{{
+    quantmcu_init();
+    for (unsigned row = 0; row < 16; row++)
+        camera_line(row, image + row * 16 * 3);
+    camera_frame();
+    return 0;
+}}"""
+    assert output_of(compiled, example, main, image, tmp_path) == scores
+
+
+def test_a_camera_with_a_memory_of_its_own(small_model: Path, photos: Path, tmp_path: Path) -> None:
+    options = {"calibration": photos, "preprocess": "unit", "patch": "4x1", "build": False, "input_on_demand": True}
+    result = quantmcu.compile(small_model, "nucleo-f767", out=tmp_path / "net", **options)
+    assert result.data["plan"]["input_on_demand"]
+    image, scores = image_and_scores(result)
+    (example,) = (block for block in blocks("docs/use-as-library.md", "c") if "camera_read" in block)
+    main = f"""{PRINT}
+void camera_read(unsigned row, unsigned column, unsigned columns, uint8_t *pixels)
+{{
+    memcpy(pixels, image + (row * 16 + column) * 3, columns * 3);
+}}
+
+int main(void)
+{{
+    quantmcu_init();
+    frame_classified(classify_from_camera());
+    return 0;
+}}"""
+    assert output_of(result, example, main, image, tmp_path) == scores
+
+
+def test_the_folder_needs_no_include_path(compiled: Result, tmp_path: Path) -> None:
+    """As an Arduino sketch has it: quantmcu.h by its path, and nothing but that folder."""
+    folder = tmp_path / "src" / "network"
+    shutil.copytree(compiled.folder / "src" / "model", folder)
+    sketch = tmp_path / "sketch.c"
+    sketch.write_text('#include "src/network/quantmcu.h"\nint main(void) { quantmcu_init(); return 0; }\n')
+    find_host_compiler().compile([sketch, *sorted(folder.rglob("*.c"))], [], tmp_path / "sketch", ["-O1"])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
