@@ -24,6 +24,7 @@ from quantmcu.validation import quantized_inputs, samples_of
 
 _RANDOM = "random codes (seed 0)"
 _UNDELIVERED = "on demand, its delivery not timed"
+_UNKNOWN_CLASSES = "; patches take the branch of what lies in memory"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,10 @@ def timed_inputs(
     on_demand = bool(plan.get("input_on_demand"))
     dynamic = (plan.get("vdpc") or {}).get("mode") == "dynamic"
     if data is None:
-        description = _UNDELIVERED if on_demand else _RANDOM + (", loaded for each run" if dynamic else "")
+        if on_demand:
+            description = _UNDELIVERED + (_UNKNOWN_CLASSES if dynamic else "")
+        else:
+            description = _RANDOM + (", loaded for each run" if dynamic else "")
         return TimedInputs(description, [[random_codes(tensor) for tensor in tensors]], dynamic and not on_demand)
     if on_demand:
         why = "its delivery is the application's, so measure times the network without it"
