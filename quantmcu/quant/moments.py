@@ -83,12 +83,17 @@ def _thinned(rows: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 class _Sums:
-    """Running sums of one layer. Rows wait until there are enough for an efficient matrix product."""
+    """Running sums of one layer. Rows wait until there are enough for an efficient matrix product.
+
+    They are taken relative to the mean of the first rows: far from 0, the products of 32-bit floats would lose what
+    they vary by.
+    """
 
     def __init__(self, op: Layer) -> None:
         groups = op.groups if isinstance(op, ops.Conv2D) else 1
         weights = int(np.prod(op.weight.shape[1:]))
         self._count = 0
+        self._origin = np.zeros((groups, weights), np.float32)
         self._sum = np.zeros((groups, weights))
         self._products = np.zeros((groups, weights, weights))
         self._waiting: list[NDArray[np.float32]] = []
@@ -103,6 +108,9 @@ class _Sums:
             return
         fields = np.concatenate(self._waiting, axis=1)
         self._waiting.clear()
+        if not self._count:
+            self._origin = fields.mean(axis=1)
+        fields = fields - self._origin[:, None]
         self._count += fields.shape[1]
         self._sum += fields.sum(axis=1, dtype=np.float64)
         self._products += fields.transpose(0, 2, 1) @ fields
@@ -111,4 +119,4 @@ class _Sums:
         self._flush()
         mean = self._sum / max(self._count, 1)
         covariance = self._products / max(self._count, 1) - mean[:, :, None] * mean[:, None, :]
-        return InputMoments(mean, covariance)
+        return InputMoments(self._origin + mean, covariance)

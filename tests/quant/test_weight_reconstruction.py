@@ -63,6 +63,22 @@ def test_moments_are_those_of_the_receptive_fields(images: Dataset) -> None:
     assert moments["scores"].covariance.shape == (1, 24, 24)
 
 
+def test_moments_of_inputs_far_from_0_are_exact_too() -> None:
+    """Products of their 32-bit floats would lose what they vary by, and leave no covariance that can be inverted."""
+    inputs = np.random.default_rng(2).standard_normal((400, 5)).astype(np.float32)
+    identity, far = np.eye(5, dtype=np.float32), np.full(5, 1e3, np.float32)
+    shift = ops.Dense(name="shift", inputs=("x",), outputs=("h",), weight=identity, bias=far)
+    last = ops.Dense(name="last", inputs=("h",), outputs=("y",), weight=identity[:2], bias=far[:2])
+    tensors = {name: Tensor(name, (1, size)) for name, size in (("x", 5), ("h", 5), ("y", 2))}
+    graph = Graph("two", ("x",), ("y",), (shift, last), tensors, (None,), (None,))
+    dataset = open_dataset(inputs, (InputSpec("x", (1, 5)),))
+    (moments,) = input_moments(graph, dataset, ("last",)).values()
+    values = inputs + np.float32(1000)
+    np.testing.assert_allclose(moments.mean[0], values.mean(axis=0, dtype=np.float64), rtol=1e-6)
+    exact = np.cov(values.T.astype(np.float64), bias=True)
+    np.testing.assert_allclose(moments.covariance[0], exact, atol=1e-4)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**16), st.sampled_from([4, 2]), st.integers(1, 3), st.integers(1, 90))
 def test_rounding_by_covariance_varies_the_output_less(seed: int, bits: int, groups: int, size: int) -> None:
