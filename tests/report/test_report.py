@@ -36,8 +36,11 @@ def complete(compiled_once: Path, photos: Path, tmp_path_factory: pytest.TempPat
 
 
 def parsed(page: str) -> Any:
-    """The page's tree; raises on any breach of HTML."""
-    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
+    """The page's tree; raises on any breach of HTML's syntax, and where a table has two heads."""
+    tree = html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
+    for table in tree.iter("table"):
+        assert [child.tag for child in table] in (["thead", "tbody"], ["tbody"])
+    return tree
 
 
 def test_a_complete_page_is_valid_and_holds_the_figures(complete: Result) -> None:
