@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from quantmcu.ir import Graph, QParams, Tensor, ops
 from quantmcu.quant.calibration import Calibration
 from quantmcu.quant.ranges import Range, qparams_of_range
-from quantmcu.quant.sharing import sharing_groups
+from quantmcu.quant.sharing import MOVES_VALUES, sharing_groups
 
 Bits = int | Mapping[str, int]
 """One number of bits for all, or by name (8 where a name is missing)."""
@@ -30,11 +30,15 @@ def activation_tensors(graph: Graph, calibration: Calibration, bits: Bits) -> tu
         members = [graph.tensor(name) for name in group]
         qparams = next((fixed[name] for name in group if name in fixed), None)
         if qparams is None:
-            width = min(bits_of(name, bits) for name in group)
-            ranges = [_range(graph, calibration, tensor, width) for tensor in members]
-            qparams = qparams_of_range(min(low for low, _ in ranges), max(high for _, high in ranges), width)
+            qparams = shared_qparams(graph, calibration, group, min(bits_of(name, bits) for name in group))
         tensors += [replace(tensor, qparams=qparams) for tensor in members]
     return tuple(tensors)
+
+
+def shared_qparams(graph: Graph, calibration: Calibration, group: Sequence[str], bits: int) -> QParams:
+    """Parameters with so many bits for the union of the ranges of the tensors `group`."""
+    ranges = [_range(graph, calibration, graph.tensor(name), bits) for name in group]
+    return qparams_of_range(min(low for low, _ in ranges), max(high for _, high in ranges), bits)
 
 
 def fixed_qparams(graph: Graph, bits: Bits) -> dict[str, QParams]:
@@ -53,6 +57,17 @@ def fixed_qparams(graph: Graph, bits: Bits) -> dict[str, QParams]:
             width = bits_of(op.output, bits)
             fixed[op.output] = QParams(width, 2.0 ** (1 - width), 2 ** (width - 1))
     return fixed
+
+
+def moved_groups(graph: Graph) -> Mapping[str, tuple[str, ...]]:
+    """Groups whose members are all moved from the first, by its name; those with given parameters are left out."""
+    given = {n: t.qparams for n, t in graph.tensors.items() if t.qparams is not None} | fixed_qparams(graph, 8)
+    found = {}
+    for group in sharing_groups(graph, given):
+        moved = all(isinstance(graph.producers.get(name), MOVES_VALUES) for name in group[1:])
+        if moved and not given.keys() & set(group) and graph.tensor(group[0]).data is None:
+            found[group[0]] = group
+    return found
 
 
 def _range(graph: Graph, calibration: Calibration, tensor: Tensor, bits: int) -> Range:

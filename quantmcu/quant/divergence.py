@@ -6,16 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from quantmcu.data import Dataset
-from quantmcu.export import export_onnx
 from quantmcu.ir import Graph
-from quantmcu.quant.activations import activation_tensors
+from quantmcu.quant.activations import activation_tensors, moved_groups, shared_qparams
 from quantmcu.quant.calibrate import Progress
 from quantmcu.quant.calibration import Calibration
 from quantmcu.quant.map_costs import FeatureMap
+from quantmcu.quant.tails import short_lived_session, tails
 
 MAP_SAMPLES = 8
 """Samples on which the divergence of a feature map is measured."""
@@ -39,13 +38,25 @@ def map_divergences(
     progress: Progress | None = None,
 ) -> Mapping[tuple[str, int], float]:
     """By feature map and bits below 8: the divergence when this map alone is quantized (8 bits count as none)."""
-    pairs = [(m, option.bits) for m in maps for option in m.options if option.bits < 8]
-    variants = (_with_quantized_map(graph, calibration, m, bits) for m, bits in pairs)
+    dataset, maps = dataset.take(limit), list(maps)
+    candidates = {m.name: [option.bits for option in m.options if option.bits < 8] for m in maps}
+    total = sum(len(bits) for bits in candidates.values())
     found: dict[tuple[str, int], float] = {}
-    for (m, bits), loss in zip(pairs, divergences(graph, variants, dataset.take(limit)), strict=True):
-        found[m.name, bits] = loss
+
+    def record(name: str, bits: int, loss: float) -> None:
+        found[name, bits] = loss
         if progress is not None:
-            progress(len(found), len(pairs))
+            progress(len(found), total)
+
+    moved = moved_groups(graph)
+    for tail in tails(graph, dataset, [m.name for m in maps if m.name in moved]):
+        for bits in candidates[tail.name]:
+            qparams = shared_qparams(graph, calibration, moved[tail.name], bits)
+            record(tail.name, bits, tail.movement_when(qparams))
+    joined = [(m, bits) for m in maps if m.name not in moved for bits in candidates[m.name]]
+    variants = (_with_quantized_map(graph, calibration, m, bits) for m, bits in joined)
+    for (m, bits), loss in zip(joined, divergences(graph, variants, dataset), strict=True):
+        record(m.name, bits, loss)
     return found
 
 
@@ -58,12 +69,7 @@ def _with_quantized_map(graph: Graph, calibration: Calibration, feature_map: Fea
 
 def _outputs(graph: Graph, dataset: Dataset) -> NDArray[np.float64]:
     """All outputs of all samples, float64 [samples, values]."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    # Sessions live for a few runs: what the highest level saves is less than what it costs.
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-    model = export_onnx(graph, qdq=True).SerializeToString()
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = short_lived_session(graph)
     names = [name for name in graph.outputs if not graph.tensor(name).is_index]
     samples = [
         np.concatenate([np.ravel(output) for output in session.run(names, dict(sample.inputs))]) for sample in dataset

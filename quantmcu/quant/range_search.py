@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from quantmcu.data import Dataset
 from quantmcu.ir import Graph
-from quantmcu.quant.activations import fixed_qparams
+from quantmcu.quant.activations import moved_groups
 from quantmcu.quant.calibrate import Progress
 from quantmcu.quant.calibration import Calibration
 from quantmcu.quant.histogram import StreamingHistogram
 from quantmcu.quant.ranges import Range, percentile_range, qparams_of_range
-from quantmcu.quant.sharing import MOVES_VALUES, sharing_groups
 from quantmcu.quant.tails import Tail, tails
 
 RANGE_SAMPLES = 16
@@ -37,7 +35,7 @@ def search_ranges(
     matters of an activation is not known to itself: in MobileNetV2 the last residual maps hold large values that change
     nothing behind them, and the same percentile elsewhere costs accuracy.
     """
-    groups = _searched_groups(graph)
+    groups = moved_groups(graph)
     chosen: dict[tuple[str, int], Range] = {}
     for done, tail in enumerate(tails(graph, dataset.take(limit), groups)):
         found = _best_range(tail, calibration.statistics[tail.name].histogram, bits)
@@ -47,27 +45,13 @@ def search_ranges(
     return replace(calibration, chosen={**calibration.chosen, **chosen})
 
 
-def _searched_groups(graph: Graph) -> Mapping[str, tuple[str, ...]]:
-    """Activations that share parameters, by the one that all others are moved from."""
-    given = {n: t.qparams for n, t in graph.tensors.items() if t.qparams is not None} | fixed_qparams(graph, 8)
-    found = {}
-    for group in sharing_groups(graph, given):
-        moved = all(isinstance(graph.producers.get(name), MOVES_VALUES) for name in group[1:])
-        if moved and not given.keys() & set(group) and graph.tensor(group[0]).data is None:
-            found[group[0]] = group
-    return found
-
-
 def _best_range(tail: Tail, histogram: StreamingHistogram, bits: int) -> Range:
     movements: dict[Range, float] = {}
 
     def movement(index: int) -> float:
         low, high = percentile_range(histogram, PERCENTILES[index])
         if (low, high) not in movements:
-            qparams = qparams_of_range(low, high, bits)
-            movements[low, high] = tail.movement(
-                lambda sample: qparams.dequantize(qparams.quantize(tail.samples[sample][tail.name]))
-            )
+            movements[low, high] = tail.movement_when(qparams_of_range(low, high, bits))
         return movements[low, high]
 
     for direction in (1, -1):

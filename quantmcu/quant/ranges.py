@@ -58,7 +58,8 @@ def mse_range(histogram: StreamingHistogram, bits: int) -> Range:
     if least == greatest:
         return 0.0, 0.0
     best_low = best_high = 0.5
-    for bins, points, radius in ((_COARSE_BINS, 32, 0.5), (histogram.bins, 9, 1 / 32), (histogram.bins, 9, 1 / 128)):
+    fine = histogram.bins if bits == 8 else _FINE_BINS
+    for bins, points, radius in ((_COARSE_BINS, 32, 0.5), (fine, 9, 1 / 32), (fine, 9, 1 / 128)):
         lows, highs = np.meshgrid(
             _around(best_low, radius, points) if least else np.ones(1),
             _around(best_high, radius, points) if greatest else np.ones(1),
@@ -70,6 +71,7 @@ def mse_range(histogram: StreamingHistogram, bits: int) -> Range:
 
 
 _COARSE_BINS = 256
+_FINE_BINS = 1024  # 64 for each step of a 4-bit quantizer
 _SMALLEST_FRACTION = 1 / 512
 
 

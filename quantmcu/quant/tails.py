@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from quantmcu.data import Dataset
 from quantmcu.export import export_onnx
-from quantmcu.ir import Graph, ops
+from quantmcu.ir import Graph, QParams, ops
 from quantmcu.quant.calibrate import in_ir_layout
 
 FloatArray = NDArray[np.float32]
@@ -42,6 +42,10 @@ class Tail:
             noise += [float(np.sum((a - b) ** 2, dtype=np.float64)) for a, b in zip(got, wanted, strict=True)]
             signal += [float(np.sum(b**2, dtype=np.float64)) for b in wanted]
         return float(np.mean(noise / np.maximum(signal, np.finfo(np.float64).tiny)))
+
+    def movement_when(self, qparams: QParams) -> float:
+        """The movement when the activation is rounded to codes."""
+        return self.movement(lambda sample: qparams.dequantize(qparams.quantize(self.samples[sample][self.name])))
 
 
 def tails(graph: Graph, dataset: Dataset, names: Collection[str]) -> Iterator[Tail]:

@@ -11,7 +11,7 @@ from quantmcu.data import Dataset
 from quantmcu.errors import QuantMCUError
 from quantmcu.ir import Graph, ops
 from quantmcu.quant.calibrate import Progress
-from quantmcu.quant.divergence import divergences
+from quantmcu.quant.tails import section_runner, tails
 
 LOSS_SAMPLES = 16
 """Samples on which the loss of a layer is measured."""
@@ -57,24 +57,27 @@ def measure_options(
         layers: names of the operators.
     """
     by_bits = {bits: {op.name: op for op in candidate.ops} for bits, candidate in quantized.items()}
-    pairs = [(name, bits) for bits in quantized for name in layers]
-    variants = (_with_layer(graph, by_bits[bits][name]) for name, bits in pairs)
-    options: list[WeightOption] = []
-    for (name, bits), loss in zip(pairs, divergences(graph, variants, dataset.take(limit)), strict=True):
-        op = by_bits[bits][name]
-        assert isinstance(op, ops.Conv2D | ops.Dense)
-        options.append(WeightOption(name, bits, weight_bytes(op, bits), loss))
-        if progress is not None:
-            progress(len(options), len(pairs))
-    return tuple(options)
+    chosen = {op.output: op.name for op in graph.ops if op.name in layers}
+    losses: dict[tuple[str, int], float] = {}
+    for tail in tails(graph, dataset.take(limit), chosen):
+        layer = chosen[tail.name]
+        for bits in quantized:
+            op = _layer(by_bits[bits][layer])
+            run = section_runner(graph, (_with_real_weights(op),), op.outputs)
+            losses[layer, bits] = tail.movement(lambda sample, r=run, t=tail: r(t.before[sample])[0])  # type: ignore[misc]
+            if progress is not None:
+                progress(len(losses), len(chosen) * len(quantized))
+    return tuple(
+        WeightOption(name, bits, weight_bytes(_layer(by_bits[bits][name]), bits), losses.get((name, bits), 0.0))
+        for bits in quantized
+        for name in layers
+    )
 
 
-def _with_layer(graph: Graph, op: ops.Op) -> Graph:
-    """The float graph with the weights of the quantized `op` as the real numbers that they stand for."""
+def _layer(op: ops.Op) -> ops.Conv2D | ops.Dense:
     if not isinstance(op, ops.Conv2D | ops.Dense):
         raise ValueError(f"{op.name} has no weights")
-    changed = _with_real_weights(op)
-    return graph.with_ops(changed if other.name == op.name else other for other in graph.ops)
+    return op
 
 
 def _with_real_weights(op: ops.Conv2D | ops.Dense) -> ops.Op:
