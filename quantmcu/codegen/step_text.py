@@ -134,7 +134,8 @@ class _StepWriter:
         if self.stage is not None and self.carry is not None:
             if len(ordered) > 1:
                 keys = [variant.key for variant in ordered]
-                self.lists.insert(0, ListText("uint8_t", "variant_of_cell", tuple(keys.index(v.key) for v in variants)))
+                ctype = "uint8_t" if len(ordered) <= 256 else "uint16_t"
+                self.lists.insert(0, ListText(ctype, "variant_of_cell", tuple(keys.index(v.key) for v in variants)))
             self.lists += self.carry.lists
             self.tables += self.carry.tables
             before, after = self.carry.before, (*self.carry.after, *self._results())
