@@ -61,8 +61,8 @@ def ending(name: str, width: int) -> str:
 
 
 def sentence(text: str, end: str = ".") -> str:
-    """With a capital letter in front and `end` behind."""
-    return f"{text[:1].upper()}{text[1:]}{end}"
+    """With a capital letter in front and `end` behind, unless it has an end of its own."""
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else end}"
 
 
 def conditions(result: dict[str, Any]) -> list[str]:

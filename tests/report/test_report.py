@@ -20,7 +20,7 @@ from quantmcu.report import charts, render_comparison, render_report
 from quantmcu.report.charts import flattened, timeline
 from quantmcu.report.comparison import compare_layers, compare_results, differences
 from quantmcu.report.tables import layers
-from quantmcu.report.text import count, ending, milliseconds, percent, size
+from quantmcu.report.text import count, ending, milliseconds, percent, sentence, size
 from quantmcu.results import Result
 
 html5lib = pytest.importorskip("html5lib", reason="html5lib is not installed (extra `test`)")
@@ -184,6 +184,7 @@ def test_figures_as_people_read_them() -> None:
     assert [count(n) for n in (999, 1000, 12_299_008, 3e9)] == ["999", "1.00 k", "12.3 M", "3.00 G"]
     assert [milliseconds(x) for x in (0.01234, 1.234, 51.53, 1234.5)] == ["0.0123 ms", "1.23 ms", "51.5 ms", "1234 ms"]
     assert percent(None) == "-"
+    assert [sentence(text) for text in ("fits", "fits.", "")] == ["Fits.", "Fits.", "."]
     assert ending("abcdef", 4) == "…def"
 
 
