@@ -2,11 +2,11 @@
 
     python -m benchmarks.subbyte                          the layers, both cores
     python -m benchmarks.subbyte --network mobilenetv2 --json cycles.json
-    python -m benchmarks.subbyte --fit                    new costs for quantmcu/codegen/kernels/outer_cost.py
+    python -m benchmarks.subbyte --fit wide               new costs for quantmcu/codegen/kernels/outer_cost.py
 
-w4a4: weights and both maps of 4 bits; w2a2 likewise; w2a8: weights of 2 bits, maps of 8. Of 8 bits, the kernel that
-would be chosen. It is unproven whether SMLAL occupies Cortex-M7's multiplier for one cycle or two: both are shown.
-Cycles of the core alone. Every output is compared with the reference.
+w4a4: weights and both maps of 4 bits; w2a2 likewise; w2a8: weights of 2 bits, maps of 8; dense: weights take no more
+flash than their bits. Of 8 bits, the kernel that would be chosen. It is unproven whether SMLAL occupies Cortex-M7's
+multiplier for one cycle or two: both are shown. Cycles of the core alone. Every output is compared with the reference.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.kernels import CORES, code_bytes, compile_steps, fit_costs, run_
 from benchmarks.layers import LAYERS, Layer
 from quantmcu.codegen.kernel import Core, Kernel, StepContext
 from quantmcu.codegen.kernels.convolution import convolution_of
-from quantmcu.codegen.kernels.outer_cost import work_of_outer
+from quantmcu.codegen.kernels.outer_cost import OUTER_COSTS, work_of_dense, work_of_outer
 from quantmcu.codegen.kernels.outer_generated import best_outer_plan
 from quantmcu.codegen.kernels.outer_plan import OuterPlan
 from quantmcu.codegen.optimize import constant_bytes
@@ -39,7 +39,7 @@ Bits = tuple[int, int]  # of weights and maps
 Step = tuple[Layer, str, Kernel, StepContext, NDArray[np.uint8]]
 MIXES: Mapping[str, Bits] = {"w4a4": (4, 4), "w2a2": (2, 2), "w2a8": (2, 8)}
 _DEVIATION = {4: 2.7, 2: 0.75}  # of weights: normally distributed ones with scales of least squared error
-_KERNEL = "packed_outer_generated"
+_KERNELS = {"": "packed_outer_generated", " dense": "packed_outer_dense_generated"}
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ def measure(kernel: Kernel, layer: Layer, bits: str, context: StepContext, codes
 
 def steps(arguments: argparse.Namespace) -> Iterator[Step]:
     """All that the arguments ask for."""
-    outer = next(kernel for kernel in all_kernels() if kernel.name == _KERNEL)
+    by_name = {kernel.name: kernel for kernel in all_kernels()}
+    kinds = {suffix: by_name[name] for suffix, name in _KERNELS.items() if _fits(arguments.fit, suffix)}
     for layer in (layer for layer in LAYERS if arguments.network in (None, layer.network) and not layer.depthwise):
         for core in (core for name, core in CORES.items() if arguments.core in (None, name)):
             if not arguments.fit:
@@ -115,8 +116,12 @@ def steps(arguments: argparse.Namespace) -> Iterator[Step]:
                 yield layer, "w8a8", choose_kernel([(context, 1)], Facts()), context, codes
             for name, bits in MIXES.items():
                 context, codes = narrow(layer, bits, core)
-                if outer.unsupported(context) is None:
-                    yield layer, name, outer, context, codes
+                if by_name[_KERNELS[""]].unsupported(context) is None:
+                    yield from ((layer, name + suffix, kernel, context, codes) for suffix, kernel in kinds.items())
+
+
+def _fits(fit: str | None, suffix: str) -> bool:
+    return fit is None or (fit == "dense") == bool(suffix)
 
 
 def table(found: list[Measurement]) -> Table:
@@ -146,8 +151,8 @@ def table(found: list[Measurement]) -> Table:
     return result
 
 
-def report_fit(found: list[Step], console: Console) -> None:
-    """Measures the steps of each core, compiled together, and prints costs."""
+def report_fit(found: list[Step], dense: bool, console: Console) -> None:
+    """Measures the steps of each core, compiled together, and prints costs; of dense weights what they add."""
     for core in CORES:
         mine = [(kernel, context, codes) for _, _, kernel, context, codes in found if context.core.name == core]
         if not mine:
@@ -158,9 +163,9 @@ def report_fit(found: list[Step], console: Console) -> None:
         for kernel, context, codes in mine:
             plan = best_outer_plan(context)
             assert isinstance(plan, OuterPlan)
-            works.append(work_of_outer(plan, context))
+            works.append(work_of_outer(plan, context) | (work_of_dense(plan, context) if dense else {}))
             cycles.append(sum(result.cycles for result in run_step(elf, kernel, context, codes)))
-        costs, error = fit_costs(works, cycles)
+        costs, error = fit_costs(works, cycles, OUTER_COSTS[core] if dense else None)
         Console(width=100).print({core: costs}, f"largest relative error {error:.1%} of {len(works)} layers")
 
 
@@ -170,11 +175,11 @@ def main() -> None:
     parser.add_argument("--network", choices=sorted({layer.network for layer in LAYERS}))
     parser.add_argument("--core", choices=list(CORES))
     parser.add_argument("--json", type=Path, help="write the measurements to this file")
-    parser.add_argument("--fit", action="store_true", help="fit the costs of packed multiplication")
+    parser.add_argument("--fit", choices=["wide", "dense"], help="fit the costs, or those that dense weights add")
     arguments = parser.parse_args()
     console = Console(stderr=True)
     if arguments.fit:
-        report_fit(list(steps(arguments)), console)
+        report_fit(list(steps(arguments)), arguments.fit == "dense", console)
         return
     found = []
     for layer, bits, kernel, context, codes in steps(arguments):

@@ -15,7 +15,10 @@
  *
  * Weights: blocks of four channels 0 1 2 3, in the order 0 2 1 3, as word 0 holds channels 0 and 2. A block: for each part
  * four words of start values (lower and upper register for word 0, then for word 1), and for each input words 0 and 1; then four
- * biases, less the start values and shifted left as the requantization says; then four multipliers. */
+ * biases, less the start values and shifted left as the requantization says; then four multipliers.
+ *
+ * Dense weights: the same, but the two weights of a word take 2b bits, the lower ones for w'; a part has a multiple of four
+ * inputs. Some blocks at a time are expanded in scratch memory, and used for the pixels of several groups. */
 #ifndef QMCU_PACKED_OUTER_H
 #define QMCU_PACKED_OUTER_H
 
@@ -39,6 +42,8 @@ typedef struct {
     int32_t block_words;  /* words of the weights of a block */
     int32_t parts;        /* of the inputs */
     int32_t part_inputs;  /* words of weights and pixels in a part; more than the map has meet weights of 0 */
+    int32_t groups_at_once; /* of pixels, each with a tile of its own */
+    int32_t blocks_at_once; /* of channels; all of them unless weights are dense */
     int32_t zero_point, low, high;
 } qmcu_packed_outer_params;
 
@@ -59,10 +64,25 @@ typedef uint32_t *(*qmcu_packed_outer_fill)(uint32_t *tile, const uint8_t *const
 
 #define QMCU_PACKED_OUTER_MAX_PIXELS 6
 
-/* scratch: the tile; a pixel of padding, and where pixels are no whole words copies of 2n of them, each of whole words; 2n
- * pixels of output, as the block function stores them. Output in place of the input: kernel 1x1, stride 1, no padding. */
+/* Writes weights of `parts` parts of `inputs` inputs to where a block function reads them; returns what follows them. */
+typedef const uint32_t *(*qmcu_packed_outer_expand)(uint32_t *target, const uint32_t *dense, int32_t parts, int32_t inputs);
+
+typedef struct {
+    int32_t fields;
+    int32_t stored_bits; /* of the codes that the block function stores */
+    qmcu_packed_outer_fill fill;
+    qmcu_packed_outer_expand expand; /* 0: weights are not dense */
+    void (*block)(const qmcu_packed_outer_job *job);
+} qmcu_packed_outer_scheme;
+
+/* scratch: tiles; where weights are dense, expanded blocks; a pixel of padding, and where pixels are no whole words copies of
+ * 2n of them, each of whole words; 2n pixels of output, as the block function stores them, unless `whole_pixels` for each group.
+ * Output in place of the input: kernel 1x1, stride 1, no padding. */
 void qmcu_packed_outer(const qmcu_packed_outer_params *layer, const uint8_t *input, uint8_t *output, void *scratch,
-                       int32_t fields, qmcu_packed_outer_fill fill, void (*block)(const qmcu_packed_outer_job *job));
+                       const qmcu_packed_outer_scheme *scheme);
+
+const uint32_t *qmcu_packed_outer_expand_w4(uint32_t *target, const uint32_t *dense, int32_t parts, int32_t inputs);
+const uint32_t *qmcu_packed_outer_expand_w2(uint32_t *target, const uint32_t *dense, int32_t parts, int32_t inputs);
 
 /* x<bits of the map>_w<bits of the weights>_<n> */
 uint32_t *qmcu_packed_outer_fill_x8_w2_2(uint32_t *tile, const uint8_t *const *pixels, int32_t words);

@@ -23,7 +23,7 @@ from kernel_driver import (
 from kernel_steps import convolutions
 from test_packed_kernels import context_of, narrowed
 
-from quantmcu.codegen.kernel import Core, StepContext
+from quantmcu.codegen.kernel import Core, Kernel, StepContext
 from quantmcu.codegen.kernels.outer_generated import best_outer_plan
 from quantmcu.codegen.kernels.outer_plan import OuterPlan, plan_outer
 from quantmcu.codegen.registry import Facts, choose_kernel
@@ -35,7 +35,8 @@ from quantmcu.program.program import Value
 from quantmcu.program.steps import Convolution
 from quantmcu.targets import load_board
 
-KERNEL = kernel_named("packed_outer_generated")
+KERNEL, DENSE = (kernel_named(f"packed_outer_{kind}") for kind in ("generated", "dense_generated"))
+BOTH = pytest.mark.parametrize("kernel", [KERNEL, DENSE], ids=lambda kernel: kernel.name)
 ZIG = pytest.param("zig", marks=pytest.mark.slow) if shutil.which("arm-none-eabi-gcc") else "zig"
 COMPILERS = [pytest.param("gcc", marks=pytest.mark.gcc), ZIG]
 CORES = [pytest.param(core, id=core.name) for core in (CORTEX_M4, CORTEX_M7)]
@@ -153,15 +154,17 @@ def extreme(core: Core) -> Cases:
     return made
 
 
-def test_equals_the_reference_on_the_host() -> None:
-    check_on_host(KERNEL, [*fixed(CORTEX_M7), *extreme(CORTEX_M7)])
+@BOTH
+def test_equals_the_reference_on_the_host(kernel: Kernel) -> None:
+    check_on_host(kernel, [*fixed(CORTEX_M7), *extreme(CORTEX_M7)])
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("core", CORES)
-def test_equals_the_reference_on_cores(core: Core, compiler: str) -> None:
+@BOTH
+def test_equals_the_reference_on_cores(kernel: Kernel, core: Core, compiler: str) -> None:
     """Under the guard: every access lies inside a buffer and is aligned."""
-    for run in check_on_core(KERNEL, core, [*fixed(core), *extreme(core)], compiler):
+    for run in check_on_core(kernel, core, [*fixed(core), *extreme(core)], compiler):
         assert run.stack_bytes < 512
 
 

@@ -10,42 +10,56 @@ from collections.abc import Mapping
 from quantmcu.codegen.assembly.outer import CHANNELS, cycles_of_input
 from quantmcu.codegen.kernel import StepContext
 from quantmcu.codegen.kernels.convolution import convolution_of
-from quantmcu.codegen.kernels.outer_plan import OuterPlan
+from quantmcu.codegen.kernels.outer_plan import OuterPlan, at_once
 
 OUTER_COSTS: dict[str, Mapping[str, float]] = {  # within 8 % of 153 layers
     "cortex-m4": {
-        "body": 1.049,
-        "passes": 7.824,
-        "blocks": 25.592,
-        "sums": 6.415,
-        "totals": 7.145,
-        "filled": 2.192,
-        "selected": 5.071,
-        "fills": 79.532,
-        "taps": 35.045,
-        "copies": 58.909,
-        "copied": 4.502,
-        "staged": 43.323,
-        "groups": 163.901,
-        "layer": 255.063,
+        "body": 1.041,
+        "passes": 9.362,
+        "blocks": 26.649,
+        "sums": 6.451,
+        "totals": 6.896,
+        "filled": 2.311,
+        "selected": 5.143,
+        "fills": 73.921,
+        "taps": 34.995,
+        "copies": 58.656,
+        "copied": 4.704,
+        "staged": 43.776,
+        "groups": 177.196,
+        "layer": 386.142,
     },
     "cortex-m7": {
-        "body": 0.998,
-        "passes": 3.734,
-        "blocks": 16.923,
-        "sums": 3.1,
-        "totals": 3.37,
-        "filled": 1.324,
-        "selected": 2.447,
-        "fills": 55.948,
-        "taps": 15.447,
-        "copies": 28.379,
-        "copied": 3.269,
-        "staged": 25.877,
-        "groups": 78.134,
-        "layer": 427.445,
+        "body": 1.004,
+        "passes": 2.077,
+        "blocks": 16.851,
+        "sums": 3.083,
+        "totals": 3.318,
+        "filled": 1.372,
+        "selected": 2.5,
+        "fills": 51.15,
+        "taps": 15.448,
+        "copies": 28.228,
+        "copied": 3.35,
+        "staged": 25.491,
+        "groups": 84.56,
+        "layer": 576.354,
     },
 }
+DENSE_COSTS: dict[str, Mapping[str, float]] = {  # what dense weights add; within 16 % on Cortex-M4, 20 % on Cortex-M7
+    "cortex-m4": {"expanded": 6.487, "calls": 48.276},
+    "cortex-m7": {"expanded": 3.425, "calls": 30.8},
+}
+
+
+def work_of_dense(plan: OuterPlan, context: StepContext) -> dict[str, float]:
+    """What dense weights add: words of weights `expanded`, `calls` of the block function."""
+    together = at_once(plan, context, dense=True)
+    groups, blocks = plan.groups(context), plan.blocks(context)
+    return {
+        "expanded": float(-(-groups // together.groups) * blocks * plan.block_words),
+        "calls": float(groups * -(-blocks // together.blocks)),
+    }
 
 
 def work_of_outer(plan: OuterPlan, context: StepContext) -> dict[str, float]:

@@ -15,6 +15,9 @@ from quantmcu.codegen.packed import pixels_of
 from quantmcu.program.steps import Convolution
 
 MOST_PARTS = 16
+_WIDE_SCRATCH = 1024  # bytes of tiles, where weights are not expanded
+_DENSE_SCRATCH = 8192  # bytes of tiles and expanded weights, if two groups of pixels and a block fit
+_MOST_BLOCKS_AT_ONCE = 4
 
 # Bytes of unrolled code, run once and in a loop (see `matmul_plan`); the cost of a pass, in inputs.
 _SINGLE_ISSUE_LIMITS = (1150, 900, 0.9)
@@ -40,6 +43,16 @@ class OuterPlan:
     def inputs(self) -> int:
         """Inputs in the tile."""
         return self.parts * self.part_inputs
+
+    @property
+    def tile_bytes(self) -> int:
+        """Bytes of the tile of a group of pixels."""
+        return 8 * self.inputs
+
+    @property
+    def block_words(self) -> int:
+        """Words of the weights of a block of channels, and of its constants."""
+        return self.parts * (CHANNELS + 2 * self.part_inputs) + 2 * CHANNELS
 
     def blocks(self, context: StepContext) -> int:
         """Blocks of channels."""
@@ -103,11 +116,12 @@ def _unsupported(context: StepContext, step: Convolution) -> str | None:
 
 
 def _unrolled(inputs: int, dual_issue: bool) -> tuple[int, int]:
-    """How many inputs are unrolled, and how often that code runs."""
+    """How many inputs are unrolled, a multiple of four, and how often that code runs."""
+    inputs = -(-inputs // 4) * 4
     once, loop, pass_cost = _DUAL_ISSUE_LIMITS if dual_issue else _SINGLE_ISSUE_LIMITS
     if inputs * CODE_OF_INPUT <= once:
         return inputs, 1
-    counts = range(4, loop // CODE_OF_INPUT + 1)
+    counts = range(4, loop // CODE_OF_INPUT + 1, 4)
     unrolled = min(counts, key=lambda n: (-(-inputs // n) * (n + pass_cost), n))
     return unrolled, -(-inputs // unrolled)
 
@@ -129,3 +143,22 @@ def divided(rows: NDArray[np.int64], parts: int, part_inputs: int) -> NDArray[np
 def largest_sum(rows: NDArray[np.int64], parts: int, part_inputs: int) -> int:
     """The greatest sum of |weight| of a part."""
     return int(np.abs(divided(rows, parts, part_inputs)).sum(axis=2).max(initial=0))
+
+
+@dataclass(frozen=True)
+class AtOnce:
+    """Groups of pixels whose tiles are in scratch memory together, and blocks of channels that meet all of them."""
+
+    groups: int
+    blocks: int
+
+
+def at_once(plan: OuterPlan, context: StepContext, dense: bool) -> AtOnce:
+    """A few groups and all blocks; of dense weights a few blocks are expanded for as many groups as there is room for."""
+    if not dense:
+        groups = min(max(_WIDE_SCRATCH // plan.tile_bytes, 1), plan.groups(context))
+        return AtOnce(groups, plan.blocks(context))
+    room = _DENSE_SCRATCH // (4 * plan.block_words)  # about the size of a tile, too
+    blocks = min(max(room // 3, 1), _MOST_BLOCKS_AT_ONCE, plan.blocks(context))
+    chunks = -(-plan.groups(context) // max(room - blocks, 2))
+    return AtOnce(-(-plan.groups(context) // chunks), blocks)
