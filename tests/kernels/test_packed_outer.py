@@ -160,8 +160,15 @@ def test_equals_the_reference_on_the_host(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-@pytest.mark.parametrize("core", CORES)
-@BOTH
+@pytest.mark.parametrize(
+    ("kernel", "core"),
+    [
+        pytest.param(KERNEL, CORTEX_M4, id="m4"),
+        pytest.param(KERNEL, CORTEX_M7, id="m7", marks=pytest.mark.slow),
+        pytest.param(DENSE, CORTEX_M4, id="dense-m4", marks=pytest.mark.slow),
+        pytest.param(DENSE, CORTEX_M7, id="dense-m7"),
+    ],
+)
 def test_equals_the_reference_on_cores(kernel: Kernel, core: Core, compiler: str) -> None:
     """Under the guard: every access lies inside a buffer and is aligned."""
     for run in check_on_core(kernel, core, [*fixed(core), *extreme(core)], compiler):

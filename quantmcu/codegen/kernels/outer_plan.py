@@ -154,7 +154,7 @@ class AtOnce:
 
 
 def at_once(plan: OuterPlan, context: StepContext, dense: bool) -> AtOnce:
-    """A few groups and all blocks; of dense weights a few blocks are expanded for as many groups as there is room for."""
+    """A few groups, all blocks; of dense weights, a few blocks are expanded for as many groups as there is room for."""
     if not dense:
         groups = min(max(_WIDE_SCRATCH // plan.tile_bytes, 1), plan.groups(context))
         return AtOnce(groups, plan.blocks(context))
