@@ -73,6 +73,7 @@ def compile(
     lam: float = DEFAULT_LAMBDA,
     information: Information = "measured",
     bitops_reduction: float | None = None,
+    max_accuracy_drop: float | None = None,
     map_cost: str = "bitops",
     vdpc: str = "auto",
     phi: float = DEFAULT_PHI,
@@ -112,6 +113,8 @@ def compile(
         outlier_fraction: VDPC: a patch with more than this share of outliers keeps 8 bits.
         bitops_reduction: with mixed bits: lowers weights and feature maps together until the network takes so many
             times fewer BitOPs than with 8 bits and recomputed halos, in place of VDQS's score.
+        max_accuracy_drop: with mixed bits: the fewest BitOPs that lose at most so many points of accuracy (without
+            labels: of agreement with the float model), measured on a third of the calibration data that is held out.
         progress: told of the stages.
 
     Raises:
@@ -142,6 +145,7 @@ def compile(
         lam=lam,
         information=information,
         bitops_reduction=bitops_reduction,
+        max_accuracy_drop=max_accuracy_drop,
         map_cost=map_cost,
         vdpc=vdpc,
         phi=phi,

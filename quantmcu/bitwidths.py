@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,7 @@ from quantmcu.progress import StageClock
 from quantmcu.quant import (
     Calibration,
     InputMoments,
+    WeightOption,
     choose_weight_bits,
     input_moments,
     measure_options,
@@ -39,7 +40,7 @@ from quantmcu.quant import (
 from quantmcu.quant.activations import activation_tensors
 from quantmcu.quant.divergence import map_divergences
 from quantmcu.quant.joint import Product, lower_together
-from quantmcu.quant.map_costs import feature_maps
+from quantmcu.quant.map_costs import FeatureMap, feature_maps
 from quantmcu.quant.map_memory import TimelineMemory
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information, scores_of, search_bits, tensor_bits
 from quantmcu.targets import Board
@@ -165,8 +166,7 @@ class BitChooser:
             return network
         others = stored - sum(weight_bytes(op, 8) for op in layers)
         candidates = {8: network.graph, 4: self._quantized(dict.fromkeys(names, 4))}
-        options = measure_options(self.graph, candidates, self.dataset, names, progress=self.clock.advance)
-        chosen = choose_weight_bits(options, room - others)
+        chosen = choose_weight_bits(self._weight_options(names), room - others)
         by_name = {bits: {op.name: op for op in graph.ops} for bits, graph in candidates.items()}
         mixed = network.graph.with_ops(by_name[chosen.get(op.name, 8)][op.name] for op in network.graph.ops)
         count = sum(bits < 8 for bits in chosen.values())
@@ -184,16 +184,40 @@ class BitChooser:
             self.graph, self.dataset, layers, limit=self.calibration.samples, progress=self.clock.advance
         )
 
-    def _quantized(
-        self, weight_bits: Mapping[str, int] | None = None, maps: Mapping[str, int] | None = None
-    ) -> Graph:
-        return quantize(
-            self.graph,
-            self.calibration,
-            weight_bits=weight_bits or {},
-            activation_bits=maps or {},
-            moments=self._moments,
-        )
+    @cached_property
+    def _known(self) -> dict[Hashable, Any]:
+        """What was worked out already: several choices from one chooser share it."""
+        return {}
+
+    def _quantized(self, weight_bits: Mapping[str, int] | None = None) -> Graph:
+        """All layers rounded with 8-bit maps, weights of 8 bits where `weight_bits` says nothing else."""
+        bits = dict(weight_bits or {})
+        key = ("quantized", *sorted(bits.items()))
+        if key not in self._known:
+            self._known[key] = quantize(self.graph, self.calibration, weight_bits=bits, moments=self._moments)
+        graph: Graph = self._known[key]
+        return graph
+
+    def _weight_options(self, names: Sequence[str]) -> tuple[WeightOption, ...]:
+        """Bytes and losses of weights of 8 and 4 bits."""
+        key = ("weights", *names)
+        if key not in self._known:
+            candidates = {8: self._quantized(), 4: self._quantized(dict.fromkeys(names, 4))}
+            self._known[key] = measure_options(
+                self.graph, candidates, self.dataset, names, progress=self.clock.advance
+            )
+        options: tuple[WeightOption, ...] = self._known[key]
+        return options
+
+    def _map_losses(self, maps: Sequence[FeatureMap]) -> Mapping[tuple[str, int], float]:
+        """Measured loss by map and bits."""
+        key = ("maps", *(m.name for m in maps))
+        if key not in self._known:
+            self._known[key] = map_divergences(
+                self.graph, self.calibration, maps, self.dataset, progress=self.clock.advance
+            )
+        losses: Mapping[tuple[str, int], float] = self._known[key]
+        return losses
 
     def _constant_bytes(self, program: Program) -> int:
         """Flash for weights and tables with the kernels of 8 bits."""
@@ -273,9 +297,8 @@ class BitChooser:
         layers = [op for op in self.graph.ops if isinstance(op, _Layer)]
         names = [op.name for op in layers if _can_be_narrow(op)]
         narrow = self._quantized(dict.fromkeys(names, 4))
-        advance = self.clock.advance
-        options = measure_options(self.graph, {4: narrow}, self.dataset, names, progress=advance)
-        measured = map_divergences(self.graph, self.calibration, maps, self.dataset, progress=advance)
+        options = [option for option in self._weight_options(names) if option.bits == 4]
+        measured = self._map_losses(maps)
         recomputed = 64 * recompute_macs(candidate, network.program)
         products = [Product(op.name, macs[op.name], owner.get(op.inputs[0], op.inputs[0])) for op in layers]
         weight_losses = {option.layer: option.loss for option in options}

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from quantmcu.accuracy_drop import DropLimit, check_drop, held_out_split
 from quantmcu.bitwidths import BitChooser, BitsRequest
 from quantmcu.build import build_project, write_project
 from quantmcu.build.harness import harness_files, require_harness
@@ -73,6 +74,7 @@ class CompileRequest:
         optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
         patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
         bits, weight_bits, lam, information, bitops_reduction, map_cost: bits of maps and weights; see `BitsRequest`.
+        max_accuracy_drop: the fewest BitOPs that lose at most so many points; see `DropLimit`.
         vdpc, phi, outlier_fraction: patches in two classes; see `ClassesRequest`.
     """
 
@@ -98,6 +100,7 @@ class CompileRequest:
     lam: float = DEFAULT_LAMBDA
     information: Information = "measured"
     bitops_reduction: float | None = None
+    max_accuracy_drop: float | None = None
     map_cost: str = "bitops"
     vdpc: str = "auto"
     phi: float = DEFAULT_PHI
@@ -169,12 +172,13 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     out = request.out or Path.cwd() / f"{request.model.stem}-{board.id}"
     check_optimize(request.optimize)
     request.patches, request.bitwidths, request.classes  # noqa: B018  (refuses what contradicts itself before any work is done)
+    check_drop(request.max_accuracy_drop, request.bits, request.bitops_reduction, request.vdpc)
     require_harness(request.harness)
     _check_replaceable(out)
 
     with clock.stage("import"):
         model = read_network(request.model)
-        graph = simplify(load_onnx(model))
+        graph = original = simplify(load_onnx(model))
     with clock.stage("calibrate"):
         specs = input_specs(graph)
         preprocess = None if request.preprocess is None else load_preprocess(request.preprocess, specs[0])
@@ -182,12 +186,20 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
         if dataset.warning:
             clock.note(dataset.warning)
         graph, input_format = _raw_pixels(graph, dataset, preprocess)
-    prepared = prepare(graph, dataset, limit=request.calibration_limit, clock=clock)
+        limit = None
+        dataset = dataset.take(request.calibration_limit)
+        if request.max_accuracy_drop is not None:
+            dataset, held_out = held_out_split(dataset)
+            limit = DropLimit(request.max_accuracy_drop, original, held_out)
+    prepared = prepare(graph, dataset, clock=clock)
     graph, calibration = prepared.graph, prepared.calibration
     budget = budget_of(board, ram=request.ram, flash=request.flash)
     chooser = BitChooser(graph, calibration, dataset, board, budget, request.patches, clock)
-    classes = divide(chooser, request.bitwidths, request.classes, request.optimize)
-    chosen_bits = chooser.choose(request.bitwidths) if classes is None else classes.network
+    if limit is None:
+        classes = divide(chooser, request.bitwidths, request.classes, request.optimize)
+        chosen_bits = chooser.choose(request.bitwidths) if classes is None else classes.network
+    else:
+        classes, chosen_bits = None, limit.choose(chooser, request.bitwidths)
     program = chosen_bits.program
     quantized = chosen_bits.graph if classes is None else classes.branches[0]  # ONNX has no branches by value
     with clock.stage("plan"):

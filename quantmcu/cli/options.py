@@ -83,6 +83,12 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="X",
             help="With mixed bits: X times fewer BitOPs than 8 bits, by weights and maps.",
         ),
+        click.option(
+            "--max-accuracy-drop",
+            type=click.FloatRange(0, 100),
+            metavar="POINTS",
+            help="With mixed bits: the fewest BitOPs that lose no more, measured on a third of --calib.",
+        ),
         choice("--vdpc", MODES, "With mixed bits, patches with outliers keep 8 bits: by their codes or positions."),
         click.option(
             "--phi", type=float, default=DEFAULT_PHI, show_default=True, help="VDPC: central mass that is no outlier."

@@ -26,14 +26,13 @@ class PreparedGraph:
     calibration: Calibration
 
 
-def prepare(graph: Graph, dataset: Dataset, *, limit: int | None, clock: StageClock) -> PreparedGraph:
+def prepare(graph: Graph, dataset: Dataset, *, clock: StageClock) -> PreparedGraph:
     """Equalizes the channels of the float `graph`, calibrates, and searches the ranges of 8 bits.
 
     Raises:
         UsageError: unusable data.
         QuantMCUError: an activation becomes NaN or infinite.
     """
-    dataset = dataset.take(limit)
     with clock.stage("calibrate"):
         graph = equalize(graph, channel_extremes(graph, dataset))
         calibration = calibrate(graph, dataset, progress=clock.advance)

@@ -78,7 +78,7 @@ def test_equalized_channels_quantize_better(images: Dataset) -> None:  # noqa: F
     graph = uneven_network(ops.Clamp(low=0.0))
     plain = quantize(graph, calibrate(graph, images))
     clock = StageClock(SilentProgress())
-    prepared = prepare(graph, images, limit=None, clock=clock)
+    prepared = prepare(graph, images, clock=clock)
     better = quantize(prepared.graph, prepared.calibration)
     assert deviation(graph, better, images, qdq=True) > deviation(graph, plain, images, qdq=True)
     assert set(clock.seconds) == {"calibrate", "ranges"}

@@ -1,0 +1,118 @@
+"""Accuracy against BitOPs for the ways to choose bits: the figures of docs/bitwidths.md.
+
+    python -m benchmarks.bitwidths ../shared/models/mobilenetv2_1.0_imagenet_144.onnx ../shared/data/imagenet-sample
+
+Every second image calibrates, the others give the figures, by ONNX Runtime on the exported QDQ model. A label is the
+number that a file's name starts with (`0012_n01530575.jpg`). BitOPs are those of the plan that `compile` takes for the
+board, against 8 bits with recomputed halos.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from quantmcu.bitwidths import BitChooser, BitsRequest, QuantizedNetwork
+from quantmcu.data import Dataset, input_specs, load_preprocess, open_dataset
+from quantmcu.data.dataset import Subset
+from quantmcu.export import export_onnx
+from quantmcu.frontend import load_onnx, read_network
+from quantmcu.ir import Graph
+from quantmcu.memory.budget import budget_of
+from quantmcu.passes import simplify
+from quantmcu.patch.request import PatchRequest
+from quantmcu.plan_data import recompute_macs
+from quantmcu.planning import choose_plan
+from quantmcu.program.bitops import program_bitops
+from quantmcu.progress import SilentProgress, StageClock
+from quantmcu.quant import compare
+from quantmcu.quant.prepare import prepare
+from quantmcu.targets import load_board
+
+Outputs = list[list[NDArray[np.generic]]]
+
+CHOICES: tuple[tuple[str, BitsRequest], ...] = (
+    ("8 bit", BitsRequest(weights="8")),
+    ("weights auto", BitsRequest()),
+    ("weights 4", BitsRequest(weights="4")),
+    *((f"maps by VDQS, lambda {lam:g}", BitsRequest("mixed", "8", lam)) for lam in (0.9, 0.8, 0.6)),
+    ("maps by VDQS, noise", BitsRequest("mixed", "8", information="sqnr")),
+    ("maps by VDQS, entropy", BitsRequest("mixed", "8", information="entropy")),
+    ("weights auto, maps by VDQS", BitsRequest("mixed")),
+    ("weights 4, maps by VDQS", BitsRequest("mixed", "4")),
+    *((f"weights and maps together, {x:g}", BitsRequest("mixed", "8", reduction=x)) for x in (1.9, 2.2, 2.4)),
+)
+
+
+def run(graph: Graph, dataset: Dataset, *, qdq: bool) -> Outputs:
+    """Outputs of the exported graph, by sample."""
+    model = export_onnx(graph, qdq=qdq).SerializeToString()
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return [[np.asarray(output) for output in session.run(None, dict(sample.inputs))] for sample in dataset]
+
+
+def reduction(chooser: BitChooser, network: QuantizedNetwork) -> float:
+    """How many times fewer BitOPs than with 8 bits and recomputed halos, by the plan for the board."""
+    planned = choose_plan(network.program, chooser.board, chooser.budget, chooser.patches, may_overflow=True)
+    eight = 64 * recompute_macs(planned.candidate, network.program)
+    return eight / program_bitops(planned.candidate.program)
+
+
+def labels_of(folder: Path, indices: Sequence[int]) -> list[int] | None:
+    """The numbers that the file names start with; None where one has none."""
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    matches = [re.match(r"\d+(?=_)", files[index].name) for index in indices]
+    return [int(match[0]) for match in matches if match] if all(matches) else None
+
+
+@click.command(help=__doc__.split("\n")[0] if __doc__ else None)
+@click.argument("model", type=click.Path(path_type=Path, exists=True))
+@click.argument("images", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--preprocess", default="imagenet-crop", show_default=True)
+@click.option("--board", default="nucleo-f767", show_default=True)
+@click.option("--patch", default="auto", show_default=True)
+@click.option("--only", default="", help="Only choices whose name holds this.")
+def main(model: Path, images: Path, preprocess: str, board: str, patch: str, only: str) -> None:
+    """Measures and prints the table."""
+    original = simplify(load_onnx(read_network(model)))
+    specs = input_specs(original)
+    everything = open_dataset(images, specs, load_preprocess(preprocess, specs[0]))
+    chosen, held_out = range(0, len(everything), 2), range(1, len(everything), 2)
+    calibration, evaluation = Subset(everything, chosen), Subset(everything, held_out)
+    clock = StageClock(SilentProgress())
+    prepared = prepare(original, calibration, clock=clock)
+    target = load_board(board)
+    chooser = BitChooser(
+        prepared.graph, prepared.calibration, calibration, target, budget_of(target), PatchRequest(patch), clock
+    )
+    expected, labels = run(original, evaluation, qdq=False), labels_of(images, held_out)
+    table = Table("", "fewer BitOPs", "top-1", "agreement", "SQNR", title=f"{model.stem}, {len(evaluation)} images")
+    for name, request in CHOICES:
+        if only not in name:
+            continue
+        network = chooser.choose(request)
+        outputs = run(network.graph, evaluation, qdq=True)
+        report = compare(expected, outputs, prepared.graph.outputs, labels=labels, classifier=True)
+        top = "" if report.quantized is None else f"{100 * report.quantized:.1f} ({100 * (report.float_ or 0):.1f})"
+        row = (
+            name,
+            f"{reduction(chooser, network):.2f}",
+            top,
+            f"{100 * (report.agreement or 0):.1f}",
+            f"{report.outputs[0].sqnr_db or float('inf'):.1f} dB",
+        )
+        table.add_row(*row)
+        click.echo("  ".join(row), err=True)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The fewest BitOPs that keep the accuracy: measured on samples that calibration does not see."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantmcu.bitwidths import BitChooser, BitsRequest, QuantizedNetwork
+from quantmcu.data import Dataset
+from quantmcu.data.dataset import Subset
+from quantmcu.errors import QuantMCUError, UsageError
+from quantmcu.ir import Graph
+from quantmcu.quant import compare, is_classifier
+from quantmcu.quant.tails import short_lived_session
+
+OPTION = "--max-accuracy-drop"
+REDUCTIONS = (1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0)
+"""Candidates: how many times fewer BitOPs than with 8 bits."""
+
+_HELD_OUT = 3
+"""One sample of so many is held out."""
+
+
+def check_drop(points: float | None, bits: str, reduction: float | None, vdpc: str) -> None:
+    """Refuses what does not go together with a limit of `points`.
+
+    Raises:
+        UsageError: the points are out of range, or other options choose the bits.
+    """
+    if points is None:
+        return
+    if not 0 <= points <= 100:
+        raise UsageError(f"{points:g} points are out of range", OPTION, hint="a number from 0 to 100")
+    if bits != "mixed":
+        raise UsageError("needs --bits mixed", OPTION, "8 bits everywhere leave nothing to choose")
+    others = {"--bitops-reduction": reduction is not None, f"--vdpc {vdpc}": vdpc in ("dynamic", "static")}
+    for other, asked in others.items():
+        if asked:
+            raise UsageError(f"does not go with {other}", OPTION, "both choose the bits", "leave one of them out")
+
+
+def held_out_split(dataset: Dataset) -> tuple[Dataset, Dataset]:
+    """Two sets without a common sample: to calibrate with, and to measure the drop on.
+
+    Raises:
+        UsageError: too few samples for both.
+    """
+    if len(dataset) < _HELD_OUT:
+        raise UsageError(
+            f"needs at least {_HELD_OUT} calibration samples, one of {_HELD_OUT} is held out; there are {len(dataset)}",
+            OPTION,
+            hint="give more data to --calib; 100 samples resolve a drop of 3 points",
+        )
+    held = [index for index in range(len(dataset)) if index % _HELD_OUT == 1]
+    rest = [index for index in range(len(dataset)) if index % _HELD_OUT != 1]
+    return Subset(dataset, rest), Subset(dataset, held)
+
+
+@dataclass(frozen=True, eq=False)
+class DropLimit:
+    """How many points the quantized network may lose.
+
+    Attributes:
+        points: of accuracy where the samples have labels, else of agreement with the float model.
+        original: the float model as imported.
+        held_out: samples to measure on.
+
+    Raises:
+        UsageError: the model is no classifier.
+    """
+
+    points: float
+    original: Graph
+    held_out: Dataset
+
+    def __post_init__(self) -> None:
+        if not is_classifier(self.original):
+            raise UsageError(
+                "the model is no classifier",
+                OPTION,
+                "its accuracy is not the share of right classes",
+                "choose with --bits, --lam or --bitops-reduction, and look at `quantmcu validate`",
+            )
+
+    def drop(self, network: QuantizedNetwork) -> float:
+        """Points lost by the network, by ONNX Runtime on its QDQ form."""
+        report = compare(
+            self._outputs(self.original),
+            self._outputs(network.graph),
+            self.original.outputs,
+            labels=None if self.held_out.labels is None else [int(label) for label in self.held_out.labels],
+            classifier=True,
+        )
+        if report.float_ is not None and report.quantized is not None:
+            return 100 * (report.float_ - report.quantized)
+        return 100 * (1 - (report.agreement or 0.0))
+
+    def _outputs(self, graph: Graph) -> list[list[NDArray[np.generic]]]:
+        session = short_lived_session(graph)
+        return [session.run(None, dict(sample.inputs)) for sample in self.held_out]
+
+    def choose(self, chooser: BitChooser, request: BitsRequest) -> QuantizedNetwork:
+        """The network with the fewest BitOPs among REDUCTIONS that keeps the limit; the drop is taken to grow too.
+
+        Raises:
+            QuantMCUError: even without lowering more than the flash asks for, too much is lost.
+        """
+        found: dict[float, tuple[float, QuantizedNetwork]] = {}
+
+        def drop(reduction: float) -> float:
+            wanted = replace(request, maps="mixed", reduction=reduction)
+            network = chooser.choose(wanted)
+            found[reduction] = self.drop(network), network
+            return found[reduction][0]
+
+        if drop(REDUCTIONS[0]) > self.points:
+            raise QuantMCUError(
+                f"{found[REDUCTIONS[0]][0]:.1f} points are lost without saving any BitOPs, "
+                f"{self.points:g} are allowed",
+                OPTION,
+                f"measured on {len(self.held_out)} held-out samples; the flash may have asked for weights of 4 bits",
+                "allow more, give more calibration data, or choose a board with more flash",
+            )
+        kept = bisect_right(REDUCTIONS, self.points, lo=1, key=drop) - 1
+        reduction = REDUCTIONS[kept]
+        lost, network = found[reduction]
+        chooser.clock.note(
+            f"{reduction:g} times fewer BitOPs lose {lost:.1f} points on {len(self.held_out)} held-out samples "
+            f"({'accuracy' if self.held_out.labels is not None else 'agreement with float'}), "
+            f"{self.points:g} are allowed"
+        )
+        return network

@@ -1,0 +1,79 @@
+"""--max-accuracy-drop: the fewest BitOPs whose measured loss stays below a limit."""
+
+from __future__ import annotations
+
+import pytest
+from test_quantize import images, small_network  # noqa: F401  (images is a fixture)
+
+from quantmcu.accuracy_drop import DropLimit, check_drop, held_out_split
+from quantmcu.bitwidths import BitChooser, BitsRequest
+from quantmcu.data import Dataset
+from quantmcu.errors import QuantMCUError, UsageError
+from quantmcu.memory.budget import budget_of
+from quantmcu.patch.request import PatchRequest
+from quantmcu.program.bitops import program_bitops
+from quantmcu.progress import SilentProgress, StageClock
+from quantmcu.quant import calibrate
+from quantmcu.targets import load_board
+
+BOARD = load_board("nucleo-f446")
+
+
+def chooser_of(dataset: Dataset) -> BitChooser:
+    graph = small_network()
+    clock = StageClock(SilentProgress())
+    return BitChooser(graph, calibrate(graph, dataset), dataset, BOARD, budget_of(BOARD), PatchRequest("off"), clock)
+
+
+def test_a_wider_limit_allows_fewer_bitops(images: Dataset) -> None:  # noqa: F811
+    calibration, held_out = held_out_split(images)
+    chooser = chooser_of(calibration)
+    costs = []
+    for points in (0.0, 100.0):
+        limit = DropLimit(points, small_network(), held_out)
+        network = limit.choose(chooser, BitsRequest(maps="mixed"))
+        assert limit.drop(network) <= points
+        costs.append(program_bitops(network.program))
+    assert costs[1] < costs[0] <= program_bitops(chooser.choose(BitsRequest()).program)
+    assert "times fewer BitOPs lose" in chooser.clock.notes[-1]
+    assert "20 held-out samples (agreement with float), 100 are allowed" in chooser.clock.notes[-1]
+
+
+def test_too_tight_a_limit_is_an_error(images: Dataset) -> None:  # noqa: F811
+    calibration, held_out = held_out_split(images)
+    chooser = chooser_of(calibration)
+    graph = small_network()
+    other = graph.with_ops(  # a float model with other scores: nothing quantized agrees with it
+        type(op)(**{**vars(op), "weight": -op.weight}) if op.name == "scores" else op  # type: ignore[attr-defined]
+        for op in graph.ops
+    )
+    with pytest.raises(QuantMCUError, match="points are lost without saving any BitOPs, 5 are allowed"):
+        DropLimit(5, other, held_out).choose(chooser, BitsRequest(maps="mixed"))
+
+
+def test_samples_are_in_one_set_only(images: Dataset) -> None:  # noqa: F811
+    calibration, held_out = held_out_split(images)
+    assert (len(calibration), len(held_out)) == (40, 20)
+    seen = {sample.inputs["x"].tobytes() for part in (calibration, held_out) for sample in part}
+    assert len(seen) == 60
+    with pytest.raises(UsageError, match="needs at least 3 calibration samples"):
+        held_out_split(images.take(2))
+
+
+def test_wrong_requests() -> None:
+    check_drop(None, "8", None, "auto")
+    with pytest.raises(UsageError, match="needs --bits mixed"):
+        check_drop(1, "8", None, "auto")
+    with pytest.raises(UsageError, match="does not go with --bitops-reduction"):
+        check_drop(1, "mixed", 2.0, "auto")
+    with pytest.raises(UsageError, match="does not go with --vdpc dynamic"):
+        check_drop(1, "mixed", None, "dynamic")
+    with pytest.raises(UsageError, match="200 points are out of range"):
+        check_drop(200, "mixed", None, "auto")
+
+
+def test_only_classifiers(images: Dataset) -> None:  # noqa: F811
+    graph = small_network()
+    maps = graph.with_ops(graph.ops[:4], outputs=("d",), output_layouts=(None,))
+    with pytest.raises(UsageError, match="the model is no classifier"):
+        DropLimit(1, maps, images)
