@@ -11,17 +11,20 @@ from quantmcu.ir import QParams
 from quantmcu.program import Program, linear_form, requantize_for, steps
 from quantmcu.program.fixed_point import LinearForm, Requantize
 
-_SAME_BITS = (steps.MaxPool, steps.Pad)
+_SAME_BITS = (steps.MaxPool, steps.Pad, steps.Slice)
+_ANY_BITS = (steps.Convolution, steps.AveragePool, steps.Linear, steps.Concatenate, steps.Lookup)
 
 
 def narrowed(program: Program, bits: Mapping[str, int]) -> Program:
-    """`program` (of convolutions, pools, joins, look-ups and pads) with these bits of maps; others keep 8.
+    """`program` with these bits of maps; others keep 8.
 
-    Every scale grows as the range of codes shrinks. Inputs and outputs of the program keep 8 bits, and so does what
-    shares its codes with them.
+    Every scale grows as the range of codes shrinks. Inputs and outputs of the program keep 8 bits, and so do what
+    shares its codes with them and the maps of steps of other kinds than the ones here.
     """
     ends = dict.fromkeys((*program.inputs, *program.outputs), 8)
-    chosen = {name: bits.get(name, 8) for name in program.values} | ends
+    others = [step for step in program.steps if not isinstance(step, (*_SAME_BITS, *_ANY_BITS))]
+    kept = dict.fromkeys((name for step in others for name in (*step.inputs, step.output)), 8)
+    chosen = {name: bits.get(name, 8) for name in program.values} | ends | kept
     for _ in program.steps:
         for step in program.steps:
             if isinstance(step, _SAME_BITS):
