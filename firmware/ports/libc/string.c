@@ -1,4 +1,4 @@
-/* What compilers call by themselves; the copies go by words where both addresses allow it. */
+/* What compilers call by themselves; the copies go by words. */
 #include "string.h"
 
 #include <stdint.h>
@@ -15,7 +15,10 @@ typedef uint32_t __attribute__((may_alias)) word;
 /* From the lowest address upwards: right where the target does not begin inside the source. */
 static void copy_upwards(uint8_t *out, const uint8_t *in, size_t bytes)
 {
-    if (ALIGNED(out) && ALIGNED(in)) {
+    for (; bytes && !ALIGNED(out); bytes--)
+        *out++ = *in++;
+    unsigned before = (uintptr_t)in & 3u; /* bytes of the word around `in` that come before it */
+    if (before == 0) {
         for (; bytes >= 16; bytes -= 16, out += 16, in += 16) {
             word a = ((const word *)in)[0], b = ((const word *)in)[1];
             word c = ((const word *)in)[2], d = ((const word *)in)[3];
@@ -26,6 +29,16 @@ static void copy_upwards(uint8_t *out, const uint8_t *in, size_t bytes)
         }
         for (; bytes >= 4; bytes -= 4, out += 4, in += 4)
             *(word *)out = *(const word *)in;
+    } else if (bytes >= 8) { /* each word from two of the source (little-endian), none of which reaches beyond its end */
+        word held = 0;
+        for (unsigned i = 0; i < 4 - before; i++)
+            held |= (word)in[i] << (8 * i);
+        const word *next = (const word *)(in + (4 - before));
+        for (; bytes >= 8 - before; bytes -= 4, out += 4, in += 4) {
+            word fresh = *next++;
+            *(word *)out = held | fresh << (8 * (4 - before));
+            held = fresh >> (8 * before);
+        }
     }
     while (bytes--)
         *out++ = *in++;
