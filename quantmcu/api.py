@@ -66,7 +66,7 @@ def compile(
     patch: str = "auto",
     split_at: str | None = None,
     halo: str | None = None,
-    objective: str = "speed",
+    objective: str | None = None,
     input_on_demand: bool = False,
     bits: str = "8",
     weight_bits: str = "auto",
@@ -74,7 +74,6 @@ def compile(
     information: Information = "measured",
     bitops_reduction: float | None = None,
     max_accuracy_drop: float | None = None,
-    map_cost: str = "bitops",
     vdpc: str = "auto",
     phi: float = DEFAULT_PHI,
     outlier_fraction: float = 0.0,
@@ -99,14 +98,14 @@ def compile(
         split_at: node after which the only patch stage ends.
         halo: "cache", "cache-rows", "cache-narrow" or "recompute": what becomes of what several patches need; None:
             chosen.
-        objective: "speed": the fastest plan that fits; "ram": the one with the least RAM.
+        objective: None: the fastest plan that fits, and VDQS saves BitOPs; "latency": VDQS saves predicted cycles;
+            "ram": the plan with the least RAM.
         input_on_demand: the firmware asks for parts of the input (`quantmcu_set_reader`) in place of a buffer for it.
         harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
         bits: of feature maps: "8", or "mixed": each one 8 or 4, by VDQS.
         weight_bits: "8", "4" or "2", or "auto": 8 where they fit the flash, else as many layers as needed at 4.
         lam: weight of information against cost in the score of VDQS, 0 .. 1.
         information: what VDQS takes for information: "measured", "sqnr" or "entropy" (as the paper).
-        map_cost: what VDQS saves: "bitops", or predicted "cycles".
         vdpc: with mixed bits, patches with outliers keep 8 bits: "dynamic", decided at run time; "static", by their
             position; "off"; "auto": where patches with recomputed halos are asked for and it beats random patches.
         phi: VDPC: central mass of the values that are no outliers.
@@ -146,7 +145,6 @@ def compile(
         information=information,
         bitops_reduction=bitops_reduction,
         max_accuracy_drop=max_accuracy_drop,
-        map_cost=map_cost,
         vdpc=vdpc,
         phi=phi,
         outlier_fraction=outlier_fraction,
@@ -162,7 +160,7 @@ def plan(
     patch: str = "auto",
     split_at: str | None = None,
     halo: str | None = None,
-    objective: str = "speed",
+    objective: str | None = None,
     input_on_demand: bool = False,
     progress: Progress | None = None,
 ) -> Frontier:

@@ -75,7 +75,6 @@ class BitsRequest:
         for option, value, allowed in (
             ("--bits", self.maps, ("8", "mixed")),
             ("--weight-bits", self.weights, ("auto", "8", "4", "2")),
-            ("--map-cost", self.cost, ("bitops", "cycles")),
             ("--information", self.information, ("measured", "sqnr", "entropy")),
         ):
             if value not in allowed:

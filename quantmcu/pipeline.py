@@ -73,7 +73,7 @@ class CompileRequest:
         harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
         optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
         patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
-        bits, weight_bits, lam, information, bitops_reduction, map_cost: bits of maps and weights; see `BitsRequest`.
+        bits, weight_bits, lam, information, bitops_reduction: bits of maps and weights; see `BitsRequest`.
         max_accuracy_drop: the fewest BitOPs that lose at most so many points; see `DropLimit`.
         vdpc, phi, outlier_fraction: patches in two classes; see `ClassesRequest`.
     """
@@ -92,7 +92,7 @@ class CompileRequest:
     patch: str = "auto"
     split_at: str | None = None
     halo: str | None = None
-    objective: str = "speed"
+    objective: str | None = None
     input_on_demand: bool = False
     harness: str = "quantmcu"
     bits: str = "8"
@@ -101,7 +101,6 @@ class CompileRequest:
     information: Information = "measured"
     bitops_reduction: float | None = None
     max_accuracy_drop: float | None = None
-    map_cost: str = "bitops"
     vdpc: str = "auto"
     phi: float = DEFAULT_PHI
     outlier_fraction: float = 0.0
@@ -124,9 +123,8 @@ class CompileRequest:
         Raises:
             UsageError: there is no such choice.
         """
-        return BitsRequest(
-            self.bits, self.weight_bits, self.lam, self.information, self.bitops_reduction, self.map_cost
-        )
+        cost = "cycles" if self.objective == "latency" else "bitops"
+        return BitsRequest(self.bits, self.weight_bits, self.lam, self.information, self.bitops_reduction, cost)
 
     @property
     def patches(self) -> PatchRequest:

@@ -117,7 +117,7 @@ def choose_plan(
     """
     search = stage_search(program, board, budget, request, advance, optimize)
     choice = _Choice(budget)
-    quick = request.objective == "speed" and not request.is_forced and not request.input_on_demand
+    quick = request.objective != "ram" and not request.is_forced and not request.input_on_demand
     candidates: list[Candidate] = [search.layers, *(leaner(search.layers) if request.patch == "off" else ())]
     found = choice.first_that_fits(candidates) if quick or request.patch == "off" else None
     if found is None and request.patch != "off":

@@ -43,9 +43,7 @@ def patch_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--objective",
             type=click.Choice(OBJECTIVES),
-            default="speed",
-            show_default=True,
-            help="The fastest, or least RAM.",
+            help="VDQS saves cycles, not BitOPs; or the plan of least RAM.  [default: the fastest plan, BitOPs]",
         ),
         click.option(
             "--input-on-demand", is_flag=True, help="The firmware asks for parts of the input: no buffer for it."
@@ -76,7 +74,6 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
         choice(
             "--information", ("measured", "sqnr", "entropy"), "VDQS: what counts as information; the paper's: entropy."
         ),
-        choice("--map-cost", ("bitops", "cycles"), "VDQS: what fewer bits save; cycles are predicted for the core."),
         click.option(
             "--bitops-reduction",
             type=click.FloatRange(1, 4),
