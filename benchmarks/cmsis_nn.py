@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.kinds import kind_of
 from quantmcu.emulator import FunctionMachine, compile_for_core
 from quantmcu.errors import ToolError
 from quantmcu.frontend import load_onnx
@@ -53,6 +54,15 @@ class Layer:
     pads: tuple[int, int]
     weights: int
     macs: int
+
+    @property
+    def kind(self) -> str:
+        """As `kind_of` names it."""
+        if self.function in ("avgpool", "max_pool"):
+            return "other"
+        pixels = self.output[1] * self.output[2]
+        kernel = (1, 1) if self.function == "fully_connected" else self.filter[1:3]
+        return kind_of(kernel, self.input[3], pixels, depthwise=self.function == "depthwise")
 
 
 def available() -> str | None:
@@ -104,7 +114,15 @@ def _measure(layers: Sequence[Layer], core: str, level: str) -> dict[str, Any]:
         call = machine.call(f"layer{index}")
         if call.r0 != 0:
             raise ToolError(f"CMSIS-NN refuses the layer {layer.name}", where=f"arm_{layer.function}", why=f"{layer}")
-        rows.append({"name": layer.name, "function": layer.function, "macs": layer.macs, "cycles": call.cycles})
+        rows.append(
+            {
+                "name": layer.name,
+                "function": layer.function,
+                "kind": layer.kind,
+                "macs": layer.macs,
+                "cycles": call.cycles,
+            }
+        )
     return {"core": core, "level": level, "cycles": sum(row["cycles"] for row in rows), "layers": rows}
 
 

@@ -1,6 +1,6 @@
 """Whole networks on Cortex-M4 and Cortex-M7: cycles, memory, by layer; beside CMSIS-NN and published silicon figures.
 
-    python -m benchmarks.networks
+    python -m benchmarks.networks [--document docs/performance.md]
 
 Needs `pip install 'quantmcu[bench]'` for the baseline and the picture, and the models of suite.py; what is absent is
 skipped with its reason. Writes networks.json and networks.svg to benchmarks/results.
@@ -18,6 +18,7 @@ import click
 from rich.console import Console
 
 from benchmarks import cmsis_nn, own, picture, tables
+from benchmarks.document import write_document
 from benchmarks.suite import NETWORKS, Network
 from quantmcu.errors import QuantMCUError
 from quantmcu.measurement import source_commit
@@ -39,14 +40,21 @@ def published() -> dict[str, Any]:
 @click.option("--toolchain", "toolchains", multiple=True, default=("gcc", "zig"), show_default=True)
 @click.option("--baseline/--no-baseline", default=True, help="Measure CMSIS-NN too.")
 @click.option("--layers", is_flag=True, help="Also print cycles by layer.")
+@click.option("--document", type=click.Path(path_type=Path, exists=True), help="Put the tables there, and the picture.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=HERE / "results", show_default=True)
 def main(
-    chosen: Sequence[str], boards: Sequence[str], toolchains: Sequence[str], baseline: bool, layers: bool, out: Path
+    chosen: Sequence[str],
+    boards: Sequence[str],
+    toolchains: Sequence[str],
+    baseline: bool,
+    layers: bool,
+    document: Path | None,
+    out: Path,
 ) -> None:
     """Measures, prints tables and writes the results."""
     console = Console()
     if not console.is_terminal:
-        console = Console(width=120)
+        console = Console(width=140)
     out.mkdir(parents=True, exist_ok=True)
 
     def save(report: dict[str, Any]) -> None:
@@ -57,6 +65,9 @@ def main(
     tables.show(report, figures, console, layers=layers)
     problem = picture.draw(report, figures, out / "networks.svg")
     console.print(problem or f"picture: {out / 'networks.svg'}")
+    if document is not None:
+        write_document(document, report, figures)
+        picture.draw(report, figures, document.with_suffix(".svg"))
 
 
 def run(
@@ -102,6 +113,7 @@ def _network(
     layers, left_out = cmsis_nn.layers_of(model)
     row: dict[str, Any] = {
         "id": network.id,
+        "published": network.published or network.id,
         "title": network.title,
         "macs": network.macs or sum(layer.macs for layer in layers),
         "quantmcu": [],
@@ -112,11 +124,14 @@ def _network(
         for toolchain in toolchains:
             with console.status(f"{network.title}: {board}, {toolchain}"):
                 try:
-                    row["quantmcu"].append(own.measure(model, board, toolchain, folder) | {"toolchain": toolchain})
+                    row["quantmcu"].append(
+                        own.measure(model, board, toolchain, folder, network.ram) | {"toolchain": toolchain}
+                    )
                 except QuantMCUError as error:
                     what = f"{board}, {toolchain}"
                     report["skipped"].append({"network": network.id, "what": what, "why": str(error)})
-    for core in dict.fromkeys(load_board(board).core for board in boards) if baseline else ():
+    measured_before = network.published is not None
+    for core in dict.fromkeys(load_board(board).core for board in boards) if baseline and not measured_before else ():
         with console.status(f"{network.title}: CMSIS-NN on {core}"):
             row["cmsis_nn"].append(cmsis_nn.measure(layers, core))
     return row

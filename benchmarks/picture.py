@@ -23,7 +23,8 @@ def draw(report: dict[str, Any], figures: dict[str, Any], path: Path) -> str | N
     matplotlib.rcParams["svg.hashsalt"] = "quantmcu"
     from matplotlib import pyplot
 
-    networks = [n for n in report["networks"] if any(silicon_of(figures, core, n["id"]) for core, _ in _PANELS)]
+    published = [n for n in report["networks"] if n["published"] == n["id"]]
+    networks = [n for n in published if any(silicon_of(figures, core, n["id"]) for core, _ in _PANELS)]
     figure, axes = pyplot.subplots(1, len(_PANELS), figsize=(13, 4.5))
     for axis, (core, title) in zip(axes, _PANELS, strict=True):
         series = _series(networks, figures, core)

@@ -12,9 +12,11 @@ import pytest
 from rich.console import Console
 
 from benchmarks import cmsis_nn, picture, tables
+from benchmarks.document import write_document
 from benchmarks.mobilenetv2 import write_mobilenetv2
 from benchmarks.networks import published
 from benchmarks.suite import Network
+from quantmcu.errors import UsageError
 
 # Cycles per MAC as the submissions are usually quoted.
 SILICON = {
@@ -79,19 +81,23 @@ def report() -> dict[str, Any]:
     """Made up figures of one network on both cores."""
     rows = [
         {"board": board, "core": core, "toolchain": "gcc", "cycles": cycles, "cycles_with_memory_model": cycles * 1.1,
-         "arena_bytes": 36_864, "flash_bytes": 200_000, "network_code_bytes": 20_000, "compile_seconds": 5.0,
-         "layers": [{"operator": "Convolution", "kernel": "k", "shape": [1, 2], "macs": 10, "cycles": 20.0,
-                     "cycles_with_memory_model": 30.0}]}
+         "arena_bytes": 36_864, "stack_need_bytes": 900, "compiler": "arm-none-eabi-gcc 12",
+         "flags": ["-O2"], "flash_bytes": 200_000, "network_code_bytes": 20_000,
+         "compile_seconds": 5.0,
+         "layers": [{"operator": "Convolution", "kind": "pointwise", "kernel": "k", "shape": [1, 2],
+                     "macs": 10_000, "cycles": 20_000.0,
+                     "cycles_with_memory_model": 30_000.0}]}
         for board, core, cycles in (("nucleo-l4r5", "cortex-m4", 20e6), ("nucleo-f767", "cortex-m7", 8e6))
     ]  # fmt: skip
-    baseline = [{"core": "cortex-m4", "level": "-O2", "cycles": 40e6}]
-    network = {"id": "ic", "title": "IC", "macs": MACS["ic"], "quantmcu": rows, "cmsis_nn": baseline}
+    other = {"name": "x", "function": "convolve", "kind": "pointwise", "macs": 10_000, "cycles": 26_000}
+    baseline = [{"core": "cortex-m4", "level": "-O2", "cycles": 40e6, "layers": [other]}]
+    network = {"id": "ic", "published": "ic", "title": "IC", "macs": MACS["ic"], "quantmcu": rows, "cmsis_nn": baseline}
     skipped = [{"network": "kws", "what": "all", "why": "there is no kws.onnx"}]
-    return {"conditions": {"runner": "emulator"}, "networks": [network], "skipped": skipped}
+    return {"commit": "0123", "conditions": {"runner": "emulator"}, "networks": [network], "skipped": skipped}
 
 
 def test_tables_name_goals_limits_verdicts_and_what_was_skipped() -> None:
-    console = Console(width=120, record=True, file=io.StringIO())
+    console = Console(width=160, record=True, file=io.StringIO())
     tables.show(report(), published(), console, layers=True)
     text = console.export_text()
     assert "1.35 missed" in text, "20 M cycles are 1.6 for each MAC"
@@ -101,6 +107,25 @@ def test_tables_name_goals_limits_verdicts_and_what_was_skipped() -> None:
     assert "slower" in text
     assert "faster" in text
     assert "skipped kws (all): there is no kws.onnx" in text
+
+
+def test_a_document_gets_the_tables_between_its_marks(tmp_path: Path) -> None:
+    path = tmp_path / "p.md"
+    marks = "".join(f"<!-- begin {n} -->\nold\n<!-- end {n} -->\n" for n in ("conditions", "networks", "missed"))
+    path.write_text(f"before\n{marks}after\n")
+    for _ in range(2):
+        write_document(path, report(), published())
+        lines = path.read_text().splitlines()
+        assert (lines[0], lines[-1]) == ("before", "after")
+        assert "old" not in lines
+        assert "- commit 0123; arm-none-eabi-gcc 12 -O2" in lines
+        assert "- not measured: kws (all): there is no kws.onnx" in lines
+        assert "| pointwise | cortex-m4 | 1 | 2.00 to 2.00 (2.00) | 2.60 to 2.60 (2.60) |" in lines
+        assert "| Convolution | k | 1x2 | 10,000 | 20,000 | 2.000 | 30,000 | 3.000 |" in lines, "M4 misses its goal"
+        assert sum(line.startswith("**IC on") for line in lines) == 1, "M7 meets its own"
+    path.write_text("nothing")
+    with pytest.raises(UsageError, match="no marks of conditions"):
+        write_document(path, report(), published())
 
 
 def test_the_picture_is_the_same_every_time(tmp_path: Path) -> None:
