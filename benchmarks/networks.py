@@ -139,7 +139,7 @@ def _network(
 
 def _conditions(boards: Sequence[str]) -> dict[str, Any]:
     return {
-        "runner": "QuantMCU's emulator, the exact firmware; median of 3 inferences after one that warms caches",
+        "runner": "QuantMCU's emulator, the exact firmware; one inference after one that warms caches",
         "input": "random codes (seed 0); calibration with random data",
         "cycles_per_mac": "cycles of one inference by MACs of the network as published",
         "core only": "the cycle model of the core, memory without wait states",

@@ -133,8 +133,8 @@ def _baseline(report: dict[str, Any], figures: dict[str, Any]) -> list[Table]:
     """CMSIS-NN here, and as measured for the design from other versions of its sources."""
     table = Table(title="CMSIS-NN in this emulator, core only: cycles per MAC")
     table.caption = (
-        "4.0.0 without Add and Softmax, which bakenn does not carry; its convolution kernel is older than that of current "
-        "sources. The other columns: data/published.json"
+        "4.0.0 without Add and Softmax, which bakenn does not carry; its convolution kernel is older than that of "
+        "current sources. The other columns: data/published.json"
     )
     for column in ("network", "core", "level"):
         table.add_column(column)
