@@ -25,7 +25,7 @@ def draw(report: dict[str, Any], figures: dict[str, Any], path: Path) -> str | N
 
     published = [n for n in report["networks"] if n["published"] == n["id"]]
     networks = [n for n in published if any(silicon_of(figures, core, n["id"]) for core, _ in _PANELS)]
-    figure, axes = pyplot.subplots(1, len(_PANELS), figsize=(13, 4.5))
+    figure, axes = pyplot.subplots(1, len(_PANELS), figsize=(13, 5.5))
     for axis, (core, title) in zip(axes, _PANELS, strict=True):
         series = _series(networks, figures, core)
         width = 0.85 / max(1, len(series))
@@ -33,13 +33,15 @@ def draw(report: dict[str, Any], figures: dict[str, Any], path: Path) -> str | N
             places = [n + (index - (len(series) - 1) / 2) * width for n in range(len(networks))]
             bars = axis.bar(places, [value or 0 for value in values], width, color=colour, label=label)
             axis.bar_label(
-                bars, [f"{value:.2f}" if value else "" for value in values], fontsize=6, rotation=90, padding=2
+                bars, [f"{value:.2f}" if value else "" for value in values], fontsize=7, rotation=90, padding=2
             )
         axis.set_xticks(range(len(networks)), [n["id"].upper() for n in networks])
         axis.set_title(title)
         axis.set_ylabel("cycles per MAC of the published network")
-        axis.margins(y=0.15)
-        axis.legend(fontsize=7)
+        axis.margins(y=0.12)
+        axis.spines[["top", "right"]].set_visible(False)
+        # Below the bars, which it would hide.
+        axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, frameon=False)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
