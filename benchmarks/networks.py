@@ -67,6 +67,7 @@ def main(
     console.print(problem or f"picture: {out / 'networks.svg'}")
     if document is not None:
         write_document(document, report, figures)
+        document.with_suffix(".json").write_text(json.dumps(report) + "\n")
         picture.draw(report, figures, document.with_suffix(".svg"))
 
 
