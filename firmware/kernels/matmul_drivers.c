@@ -1,6 +1,7 @@
 /* Drivers of the matrix product kernels: they fill the tile and call the block function. See matmul.h. */
 #include <stddef.h>
 
+#include "clamp.h"
 #include "dsp.h"
 #include "matmul.h"
 #include "requantize.h"
@@ -38,13 +39,14 @@ static const uint32_t **add_pieces(const qmcu_matmul_params *layer, const uint32
     return pieces;
 }
 
-/* An activation narrower than the codes' range. */
+/* An activation, or codes, narrower than 8 bits. */
 static void clamp(const qmcu_matmul_params *layer, uint8_t *codes, int32_t count)
 {
     if (layer->low > 0 || layer->high < 255) {
-        for (int32_t i = 0; i < count; i++) {
-            codes[i] = (uint8_t)qmcu_clamp(codes[i], layer->low, layer->high);
+        for (; count > 0 && ((uintptr_t)codes & 3u) != 0; count--, codes++) {
+            *codes = (uint8_t)qmcu_clamp(*codes, layer->low, layer->high);
         }
+        qmcu_clamp_codes(codes, count, layer->low, layer->high);
     }
 }
 

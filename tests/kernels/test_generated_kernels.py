@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import struct
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from kernel_driver import CORTEX_M4, CORTEX_M7, Codes, check_on_core, check_on_host, context_for, kernel_named
+from kernel_driver import (
+    CORTEX_M4,
+    CORTEX_M7,
+    Codes,
+    HostServer,
+    check,
+    check_on_core,
+    check_on_host,
+    context_for,
+    kernel_named,
+    sanitizer_flags,
+)
 from kernel_steps import Case, steps_for
+from matmul_cases import Shape, make_case
 from test_packed_kernels import context_of as packed_context
 from test_packed_kernels import narrow_cases
 
 from quantmcu.codegen.kernel import Core, Kernel, StepContext
 from quantmcu.codegen.packed import is_packed
+from quantmcu.codegen.registry import all_kernels
+from quantmcu.codegen.single_step import build_image, kernel_sources, source_paths, unpack_codes
 
 COMPILERS = [pytest.param("gcc", marks=pytest.mark.gcc), pytest.param("zig", marks=pytest.mark.slow)]
 M4_WITHOUT_FPU = Core("cortex-m4", has_dsp=True, has_fpu=False)
@@ -67,6 +86,46 @@ def packed(kernel: Kernel, core: Core, count: int) -> list[tuple[StepContext, tu
     collect()
     assert len(found) > count // 2
     return found
+
+
+BANDED = [kernel for kernel in all_kernels() if kernel.name.endswith("_bands")]
+
+
+def test_bands_of_packed_maps_equal_the_reference_on_the_host() -> None:
+    """All of them in one program, in place too."""
+    steps = [(kernel, *step) for kernel in BANDED for step in packed(kernel, CORTEX_M7, 4)]
+    with TemporaryDirectory() as name:
+        sources = {path for kernel, context, _ in steps for path in source_paths(kernel.lower(context), Path(name))}
+        server = HostServer(sanitizer_flags(), sorted(sources - set(kernel_sources())))
+    for kernel, context, codes in steps:
+        for in_place in (None, *kernel.in_place_inputs(context)):
+            data = server.run(build_image(kernel, context, codes, struct.calcsize("P"), in_place))
+            check(context, codes, unpack_codes(context.output, data[: context.output.nbytes]))
+    server.close()
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("core", [CORTEX_M4, pytest.param(CORTEX_M7, marks=pytest.mark.slow)], ids=["m4", "m7"])
+@pytest.mark.parametrize("kernel", BANDED, ids=lambda kernel: kernel.name)
+def test_bands_of_packed_maps_equal_the_reference_on_cores(kernel: Kernel, core: Core, compiler: str) -> None:
+    """Under the guard."""
+    check_on_core(kernel, core, packed(kernel, core, 5), compiler)
+
+
+@pytest.mark.gcc
+@pytest.mark.parametrize("core", [CORTEX_M4, CORTEX_M7], ids=str)
+def test_packed_maps_cost_little_more_time_than_bytes(core: Core) -> None:
+    """Pointwise, 96 to 24 channels: the prediction holds, and 4 bits take at most 15 % longer."""
+    cycles = {}
+    for bits in (8, 4):
+        context, codes = make_case(Shape((9, 9), 96, 24), 0, core, largest_weight=40, limits=(0, 2**bits - 1))
+        source, output = (replace(value, bits=bits) for value in (*context.inputs, context.output))
+        context = replace(context, inputs=(source,), output=output)
+        kernel = kernel_named("matmul_generated" if bits == 8 else "convolution_bands")
+        (run,) = check_on_core(kernel, core, [(context, [codes & np.uint8(2**bits - 1)])], guard=False)
+        assert kernel.cycles(context) == pytest.approx(run.cycles, rel=0.1)
+        cycles[bits] = run.cycles
+    assert cycles[4] < 1.15 * cycles[8]
 
 
 def test_depthwise_of_packed_maps_equals_the_reference_on_the_host() -> None:

@@ -45,7 +45,7 @@ quietly = settings(
 def example(name: str, core: Core = CORTEX_M7) -> tuple[StepContext, Case]:
     """A random step that the kernel computes, of more than eight elements."""
     kernel = kernel_named(name)
-    packed = "packed" in name
+    packed = "packed" in name or name.endswith("_bands")
 
     def context(drawn: Any) -> StepContext:
         if packed:

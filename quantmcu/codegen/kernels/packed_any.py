@@ -25,13 +25,12 @@ from quantmcu.program import steps
 from quantmcu.program.program import Value
 
 
-def _inner_kernel(context: StepContext) -> Kernel | None:
-    """The fastest kernel for a step on bytes; none of this file."""
+def inner_kernel(context: StepContext) -> Kernel | None:
+    """The fastest kernel for a step on bytes. (Those that unpack refuse maps without packed codes.)"""
     usable = [
         kernel
         for kernel in registered()
         if isinstance(context.step, kernel.step_type)
-        and not isinstance(kernel, OnUnpackedMaps | OnRowsOfBytes)
         and kernel.unsupported(context) is None
     ]
     return min(usable, key=lambda kernel: (kernel.cycles(context), kernel.order, kernel.name), default=None)
@@ -46,22 +45,26 @@ class OnUnpackedMaps(Kernel):
         """Packed maps, where a kernel for bytes exists."""
         if not is_packed(context):
             return "packed maps only"
-        return None if _inner_kernel(_unpacked(context)) else "no kernel for unpacked maps"
+        return None if inner_kernel(unpacked(context)) else "no kernel for unpacked maps"
 
     def scratch_bytes(self, context: StepContext) -> int:
         """The unpacked maps, and the scratch memory of the kernel for bytes."""
-        inner = _unpacked(context)
+        inner = unpacked(context)
         return _places(context)[-1] + _kernel(inner).scratch_bytes(inner)
 
     def cycles(self, context: StepContext) -> float:
-        """Of the kernel for bytes, and about 8 cycles to unpack or pack a code."""
-        inner = _unpacked(context)
-        codes = sum(value.elements for value in (*context.inputs, context.output) if value.bits < 8)
-        return _kernel(inner).cycles(inner) + cycles_on(context.core, m4=8 * codes, m7=6 * codes)
+        """Of the kernel for bytes, and to unpack or pack codes: pixels of whole bytes by words."""
+        inner = unpacked(context)
+        maps = [value for value in (*context.inputs, context.output) if value.bits < 8]
+        in_words = sum(value.elements for value in maps if channels_of(value) * value.bits % 8 == 0)
+        singly = sum(value.elements for value in maps) - in_words
+        return _kernel(inner).cycles(inner) + cycles_on(
+            context.core, m4=2 * in_words + 8 * singly, m7=1.4 * in_words + 6 * singly
+        )
 
     def lower(self, context: StepContext) -> LoweredStep:
         """Unpacking, the calls on bytes, packing."""
-        inner = _unpacked(context)
+        inner = unpacked(context)
         lowered = _kernel(inner).lower(inner)
         *inputs, output, scratch = _places(context)
 
@@ -92,12 +95,12 @@ def _map_call(function: str, value: Value, source: Argument, target: Argument) -
 
 
 def _kernel(context: StepContext) -> Kernel:
-    kernel = _inner_kernel(context)
+    kernel = inner_kernel(context)
     assert kernel is not None
     return kernel
 
 
-def _unpacked(context: StepContext) -> StepContext:
+def unpacked(context: StepContext) -> StepContext:
     """The same step on one byte a code."""
 
     def wide(value: Value) -> Value:
@@ -127,7 +130,7 @@ class OnRowsOfBytes(Kernel):
         moved = _as_rows(context)
         if moved is None:
             return "the channels of a pixel don't stay together"
-        return None if _inner_kernel(moved) else "no kernel for bytes"
+        return None if inner_kernel(moved) else "no kernel for bytes"
 
     def scratch_bytes(self, context: StepContext) -> int:
         """Of the kernel for bytes."""
