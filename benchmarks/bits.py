@@ -3,8 +3,8 @@
     python -m benchmarks.bits
     python -m benchmarks.bits --network demo --calib images/ --preprocess cifar10
 
-8-bit weights and maps, 4-bit weights, and both with mixed maps (VDQS), in one run. Boards get more flash than they have,
-so that all of them fit. Core only; weights of MobileNetV2 are random, unless --model names a model.
+8-bit weights and maps, 4-bit weights, and both with mixed maps (VDQS), in one run. Boards get more flash than they
+have, so that all of them fit. Core only; weights of MobileNetV2 are random, unless --model names a model.
 """
 
 from __future__ import annotations
