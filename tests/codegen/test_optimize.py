@@ -95,7 +95,9 @@ def test_a_limit_of_constants_gives_up_wide_weights() -> None:
         assert constants(limited) <= limit
         assert cycles(limited) >= previous
         previous = cycles(limited)
-    assert {s.kernel.name for s in flat(limited) if s.kernel is not None} == {"packed_outer_dense_generated"}
+    names = {s.kernel.name for s in flat(limited) if s.kernel is not None}
+    assert "packed_outer_dense_generated" in names
+    assert names <= {"packed_outer_dense_generated", "convolution_bands"}  # both keep weights of 4 bits dense
     smallest = limit_constants(fast, 0)
     assert constants(smallest) < constants(limited)
     assert constants(limit_constants(smallest, 0)) == constants(smallest), "as few as possible"
