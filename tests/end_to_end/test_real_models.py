@@ -12,13 +12,13 @@ from quantmcu.device import DeviceSession
 from quantmcu.emulator import Emulator
 from quantmcu.emulator.transport import EmulatorTransport
 from quantmcu.errors import QuantMCUError
-from quantmcu.measurement import random_codes
 from quantmcu.pipeline import CompileRequest, compile_model
 from quantmcu.program.serialize import load_program
 from quantmcu.reference import execute
 from quantmcu.resources import data_folder
 from quantmcu.results import Result
 from quantmcu.runners import open_runner
+from quantmcu.timed_inputs import random_codes
 
 SHARED = Path(__file__).parents[3] / "shared" / "models"
 SMALL = (
