@@ -50,23 +50,25 @@ def equalize(graph: Graph, extremes: Mapping[str, Scales]) -> Graph:
     scales: dict[str, Scales] = {}
     bounds: dict[str, float] = {}
     for group in _scalable_groups(graph):
+        if not _is_free(graph, group):
+            continue
         sizes = [np.minimum(extremes[name] * _MARGIN, _upper_bound(graph, name) or np.inf) for name in group]
         largest = [max(float(size.max()), float(np.finfo(np.float32).tiny)) for size in sizes]
         shares = np.max([size / top for size, top in zip(sizes, largest, strict=True)], axis=0)
-        shares = np.asarray(np.maximum(shares, _SMALLEST) ** _exponent(graph, group), np.float64)
+        shares = np.maximum(shares, _SMALLEST)
         for name, top in zip(group, largest, strict=True):
             scales[name], bounds[name] = shares, top
     return graph.with_ops(_scaled(op, scales, bounds) for op in graph.ops)
 
 
-def _exponent(graph: Graph, group: tuple[str, ...]) -> float:
-    """How much of a channel's range moves into the weights.
+def _is_free(graph: Graph, group: tuple[str, ...]) -> bool:
+    """Whether only depthwise convolutions read the activations: their weights have a scale for each channel.
 
-    All of it where only depthwise convolutions read the activation: their weights have a scale for each channel. A
-    dense layer has one for each of its outputs: there, what the activation gains its weights lose.
+    Other layers have one for each of their outputs. What the activation gains there, weights lose: more than the gain
+    with weights of 4 bits.
     """
     readers = [op for name in group for op in graph.consumers[name] if isinstance(op, Layer)]
-    return 1.0 if all(isinstance(op, ops.Conv2D) and op.is_depthwise for op in readers) else 0.5
+    return all(isinstance(op, ops.Conv2D) and op.is_depthwise for op in readers)
 
 
 def _scalable_groups(graph: Graph) -> Iterator[tuple[str, ...]]:
