@@ -75,6 +75,11 @@ def kernel_named(name: str) -> Kernel:
     return next(kernel for kernel in all_kernels() if kernel.name == name)
 
 
+def packed_maps_only(name: str) -> bool:
+    """Whether a kernel computes nothing but maps below 8 bits; these have tests of their own."""
+    return "packed" in name or name.endswith("_bands")
+
+
 @cache
 def _objects(flags: tuple[str, ...]) -> list[Path]:
     """The kernels that are not generated, compiled once."""

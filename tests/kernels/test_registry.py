@@ -21,6 +21,7 @@ from kernel_driver import (
     context_for,
     host_compiler,
     kernel_named,
+    packed_maps_only,
     sanitizer_flags,
 )
 from kernel_steps import Case, steps_for
@@ -45,7 +46,7 @@ quietly = settings(
 def example(name: str, core: Core = CORTEX_M7) -> tuple[StepContext, Case]:
     """A random step that the kernel computes, of more than eight elements."""
     kernel = kernel_named(name)
-    packed = "packed" in name or name.endswith("_bands")
+    packed = packed_maps_only(name)
 
     def context(drawn: Any) -> StepContext:
         if packed:
