@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         compile,
         demo,
         doctor,
+        explore,
         flash,
         inspect,
         load,
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
 
 _PLACES = {
     **dict.fromkeys(
-        ("boards", "compile", "demo", "doctor", "flash", "inspect", "load", "measure", "ops", "plan", "validate"),
+        ("boards", "compile", "demo", "doctor", "explore", "flash", "inspect", "load", "measure", "ops", "plan"),
         "quantmcu.api",
     ),
+    "validate": "quantmcu.api",
     **dict.fromkeys(("QuantMCUError", "ToolError", "UsageError"), "quantmcu.errors"),
     "Result": "quantmcu.results",
 }
@@ -54,6 +56,7 @@ __all__ = [
     "compile",
     "demo",
     "doctor",
+    "explore",
     "flash",
     "inspect",
     "load",

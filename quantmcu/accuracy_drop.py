@@ -4,24 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from functools import cached_property
 
 from quantmcu.bitwidths import BitChooser, BitsRequest, QuantizedNetwork
 from quantmcu.data import Dataset
-from quantmcu.data.dataset import Subset
 from quantmcu.errors import QuantMCUError, UsageError
+from quantmcu.held_out import HeldOut
 from quantmcu.ir import Graph
-from quantmcu.quant import compare, is_classifier
-from quantmcu.quant.tails import short_lived_session
+from quantmcu.quant import is_classifier
 
 OPTION = "--max-accuracy-drop"
 REDUCTIONS = (1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0)
 """Candidates: how many times fewer BitOPs than with 8 bits."""
-
-_HELD_OUT = 3
-"""One sample of so many is held out."""
 
 
 def check_drop(points: float | None, bits: str, reduction: float | None, vdpc: str) -> None:
@@ -40,23 +34,6 @@ def check_drop(points: float | None, bits: str, reduction: float | None, vdpc: s
     for other, asked in others.items():
         if asked:
             raise UsageError(f"does not go with {other}", OPTION, "both choose the bits", "leave one of them out")
-
-
-def held_out_split(dataset: Dataset) -> tuple[Dataset, Dataset]:
-    """Two sets without a common sample: to calibrate with, and to measure the drop on.
-
-    Raises:
-        UsageError: too few samples for both.
-    """
-    if len(dataset) < _HELD_OUT:
-        raise UsageError(
-            f"needs at least {_HELD_OUT} calibration samples, one of {_HELD_OUT} is held out; there are {len(dataset)}",
-            OPTION,
-            hint="give more data to --calib; 100 samples resolve a drop of 3 points",
-        )
-    held = [index for index in range(len(dataset)) if index % _HELD_OUT == 1]
-    rest = [index for index in range(len(dataset)) if index % _HELD_OUT != 1]
-    return Subset(dataset, rest), Subset(dataset, held)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,20 +64,14 @@ class DropLimit:
 
     def drop(self, network: QuantizedNetwork) -> float:
         """Points lost by the network, by ONNX Runtime on its QDQ form."""
-        report = compare(
-            self._outputs(self.original),
-            self._outputs(network.graph),
-            self.original.outputs,
-            labels=None if self.held_out.labels is None else [int(label) for label in self.held_out.labels],
-            classifier=True,
-        )
+        report = self._measured.report(network.graph)
         if report.float_ is not None and report.quantized is not None:
             return 100 * (report.float_ - report.quantized)
         return 100 * (1 - (report.agreement or 0.0))
 
-    def _outputs(self, graph: Graph) -> list[list[NDArray[np.generic]]]:
-        session = short_lived_session(graph)
-        return [session.run(None, dict(sample.inputs)) for sample in self.held_out]
+    @cached_property
+    def _measured(self) -> HeldOut:
+        return HeldOut(self.original, self.held_out)
 
     def choose(self, chooser: BitChooser, request: BitsRequest) -> QuantizedNetwork:
         """The network with the fewest BitOPs among REDUCTIONS that keeps the limit; the drop is taken to grow too.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import onnx
@@ -12,6 +12,7 @@ from quantmcu.build.doctor import Check, diagnose
 from quantmcu.codegen.optimize import Optimize
 from quantmcu.data import Source
 from quantmcu.demonstration import DemoImage, run_demo
+from quantmcu.exploration import LAMBDAS, REDUCTIONS, Exploration, Sweep, explore_model
 from quantmcu.frontend import OperatorSupport, load_onnx, read_network, supported_operators
 from quantmcu.frontier import Frontier, plan_model
 from quantmcu.inspection import Inspection, inspect_model
@@ -179,6 +180,62 @@ def plan(
     """
     request = PatchRequest(patch, split_at, halo, objective, input_on_demand)
     return plan_model(Path(model), board, request, ram=ram, progress=progress)
+
+
+def explore(
+    model: Path | str,
+    board: Board | str,
+    *,
+    calibration: Source | None,
+    preprocess: Path | str | None = None,
+    calibration_limit: int = CALIBRATION_LIMIT,
+    lams: Sequence[float] = LAMBDAS,
+    bitops_reductions: Sequence[float] = REDUCTIONS,
+    weight_bits: str = "auto",
+    information: Information = "measured",
+    ram: int | None = None,
+    flash_size: int | None = None,
+    patch: str = "auto",
+    split_at: str | None = None,
+    halo: str | None = None,
+    objective: str | None = None,
+    input_on_demand: bool = False,
+    progress: Progress | None = None,
+) -> Exploration:
+    """Many choices of bits with their BitOPs, predicted cycles, memory, and accuracy on held-out samples.
+
+    Args:
+        model: an ONNX file (or .tflite, .keras with the extra `tensorflow`).
+        board: id of a board, a manifest (.json), or a Board.
+        calibration: .npz (`x`, `y`), .npy, folder of images, or arrays; a third of it is held out to measure with.
+        preprocess, calibration_limit, ram, flash_size: as of `compile`.
+        lams: VDQS is tried with each.
+        bitops_reductions: weights and maps are lowered together to each of so many times fewer BitOPs.
+        weight_bits, information: of VDQS and of the baselines, as of `compile`.
+        patch, split_at, halo, objective, input_on_demand: as of `compile`.
+        progress: told of the stages.
+
+    Raises:
+        QuantMCUError: the model can't be compiled.
+        UsageError: the request is wrong, or there are too few samples.
+    """
+    request = CompileRequest(
+        model=Path(model),
+        board=board,
+        calibration=calibration,
+        preprocess=preprocess,
+        calibration_limit=calibration_limit,
+        ram=ram,
+        flash=flash_size,
+        patch=patch,
+        split_at=split_at,
+        halo=halo,
+        objective=objective,
+        input_on_demand=input_on_demand,
+        weight_bits=weight_bits,
+        information=information,
+    )
+    return explore_model(request, Sweep(tuple(lams), tuple(bitops_reductions)), progress)
 
 
 def measure(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -131,16 +131,34 @@ class BitChooser:
         Raises:
             QuantMCUError: the weights don't fit the flash with any bits allowed.
         """
-        with self.clock.stage("quantize"):
-            network = self._network(self._quantized())
-        with self.clock.stage("weight bits"):
-            network = self._with_weight_bits(network, request.weights)
+        network = self._with_chosen_weights(request.weights)
         if request.maps == "8":
             return network
         with self.clock.stage("map bits"):
             if request.reduction is not None:
                 return self._with_fewer_bitops(network, request.reduction)
             return self._with_map_bits(network, request)
+
+    def assign(self, weights: str, bits_of: Callable[[Sequence[FeatureMap]], Mapping[str, int]]) -> QuantizedNetwork:
+        """A baseline: maps have the bits that `bits_of` gives them, by name; their costs are BitOPs.
+
+        Raises:
+            QuantMCUError: the weights don't fit the flash with any bits allowed.
+        """
+        network = self._with_chosen_weights(weights)
+        _, _, maps = self._choice(network, "bitops")
+        return self._with_maps_of(network, tensor_bits(maps, bits_of(maps)))
+
+    def _with_chosen_weights(self, wanted: str) -> QuantizedNetwork:
+        """With 8-bit maps."""
+        key = ("weighted", wanted)
+        if key not in self._known:
+            with self.clock.stage("quantize"):
+                network = self._network(self._quantized())
+            with self.clock.stage("weight bits"):
+                self._known[key] = self._with_weight_bits(network, wanted)
+        chosen: QuantizedNetwork = self._known[key]
+        return chosen
 
     @staticmethod
     def _network(
@@ -233,18 +251,8 @@ class BitChooser:
 
         Where patches have two classes, the maps inside the stage are those of the narrow one.
         """
-        candidate = self._candidate(network.program)
-        calibration = self.calibration if self.division is None else self.division.narrow_calibration
-        costs = self._map_costs(candidate.program, request.cost)
-        stages = [step for step in candidate.program.steps if isinstance(step, PatchStage)]
-        stitched = frozenset(name for stage in stages for name in stage.outputs)
-        fixed = stitched if self.division is None else self.division.fixed
-        maps = feature_maps(self.graph, calibration, costs, fixed=fixed)
-        measured = (
-            map_divergences(self.graph, calibration, maps, self.dataset, progress=self.clock.advance)
-            if request.information == "measured"
-            else {}
-        )
+        candidate, stages, maps = self._choice(network, request.cost)
+        measured = self._map_losses(maps) if request.information == "measured" else {}
         channels = {name: tensor.shape[-1] for name, tensor in self.graph.tensors.items() if tensor.shape}
         memory = TimelineMemory(candidate.timeline, maps, channels, [stage.name for stage in stages])
         found = search_bits(
@@ -253,9 +261,6 @@ class BitChooser:
             memory=memory,
             memory_limit=self.budget.arena_bytes,
         )
-        bits = tensor_bits(maps, found.bits)
-        narrow = {name: count for name, count in bits.items() if count < 8}
-        graph = self._with_maps(network.graph, bits)
         search = {
             "lambda": request.lam,
             "information": request.information,
@@ -268,13 +273,37 @@ class BitChooser:
                 for m in maps
             ],
         }
-        return self._network(graph, narrow, search)
+        return self._with_maps_of(network, tensor_bits(maps, found.bits), search)
 
-    def _candidate(self, program: Program) -> Candidate:
-        """How 8 bits would run."""
+    def _with_maps_of(
+        self, network: QuantizedNetwork, bits: Mapping[str, int], search: Mapping[str, Any] | None = None
+    ) -> QuantizedNetwork:
+        """`network` with feature maps of these bits, by tensor."""
+        narrow = {name: count for name, count in bits.items() if count < 8}
+        return self._network(self._with_maps(network.graph, bits), narrow, search)
+
+    def _choice(
+        self, network: QuantizedNetwork, cost: str
+    ) -> tuple[Candidate, list[PatchStage], tuple[FeatureMap, ...]]:
+        """How 8-bit maps would run, its patch stages, and the maps whose bits can be chosen, with their costs."""
+        candidate = self._candidate(network)
+        calibration = self.calibration if self.division is None else self.division.narrow_calibration
+        stages = [step for step in candidate.program.steps if isinstance(step, PatchStage)]
+        stitched = frozenset(name for stage in stages for name in stage.outputs)
+        fixed = stitched if self.division is None else self.division.fixed
+        costs = self._map_costs(candidate.program, cost)
+        return candidate, stages, feature_maps(self.graph, calibration, costs, fixed=fixed)
+
+    def _candidate(self, network: QuantizedNetwork) -> Candidate:
+        """How `network` with 8-bit maps would run."""
         if self.division is not None:
-            return self.division.uniform(program)
-        return choose_plan(program, self.board, self.budget, self.patches, may_overflow=True).candidate
+            return self.division.uniform(network.program)
+        key = ("candidate", *sorted(network.weight_bits.items()))
+        if key not in self._known:
+            planned = choose_plan(network.program, self.board, self.budget, self.patches, may_overflow=True)
+            self._known[key] = planned.candidate
+        candidate: Candidate = self._known[key]
+        return candidate
 
     def _map_costs(self, program: Program, cost: str) -> Mapping[tuple[str, int], float]:
         """BitOPs or predicted cycles by tensor and bits."""
@@ -284,7 +313,7 @@ class BitChooser:
 
     def _with_fewer_bitops(self, network: QuantizedNetwork, reduction: float) -> QuantizedNetwork:
         """Weights and maps lowered together, by measured losses; weights that have fewer bits already keep them."""
-        candidate = choose_plan(network.program, self.board, self.budget, self.patches, may_overflow=True).candidate
+        candidate = self._candidate(network)
         macs = Counter[str]()
         for step, _, output in executed_steps(candidate.program):
             if isinstance(step, steps.Convolution):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from quantmcu.accuracy_drop import DropLimit, check_drop, held_out_split
+from quantmcu.accuracy_drop import OPTION, DropLimit, check_drop
 from quantmcu.bitwidths import BitChooser, BitsRequest
 from quantmcu.build import build_project, write_project
 from quantmcu.build.harness import harness_files, require_harness
@@ -34,6 +34,7 @@ from quantmcu.divided import DividedNetwork, divide
 from quantmcu.errors import ToolError, UsageError
 from quantmcu.export import export_onnx
 from quantmcu.frontend import load_onnx, read_network
+from quantmcu.held_out import held_out_split
 from quantmcu.ir import Graph
 from quantmcu.memory.budget import Budget, budget_of, flash_error
 from quantmcu.passes import simplify
@@ -174,25 +175,11 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     require_harness(request.harness)
     _check_replaceable(out)
 
-    with clock.stage("import"):
-        model = read_network(request.model)
-        graph = original = simplify(load_onnx(model))
-    with clock.stage("calibrate"):
-        specs = input_specs(graph)
-        preprocess = None if request.preprocess is None else load_preprocess(request.preprocess, specs[0])
-        dataset = _calibration_data(request, specs, preprocess)
-        if dataset.warning:
-            clock.note(dataset.warning)
-        graph, input_format = _raw_pixels(graph, dataset, preprocess)
-        limit = None
-        dataset = dataset.take(request.calibration_limit)
-        if request.max_accuracy_drop is not None:
-            dataset, held_out = held_out_split(dataset)
-            limit = DropLimit(request.max_accuracy_drop, original, held_out)
-    prepared = prepare(graph, dataset, clock=clock)
-    graph, calibration = prepared.graph, prepared.calibration
-    budget = budget_of(board, ram=request.ram, flash=request.flash)
-    chooser = BitChooser(graph, calibration, dataset, board, budget, request.patches, clock)
+    prepared = prepare_model(request, board, clock, OPTION if request.max_accuracy_drop is not None else None)
+    graph, dataset, chooser, budget = prepared.graph, prepared.dataset, prepared.chooser, prepared.chooser.budget
+    limit = None
+    if request.max_accuracy_drop is not None and prepared.held_out is not None:
+        limit = DropLimit(request.max_accuracy_drop, prepared.original, prepared.held_out)
     if limit is None:
         classes = divide(chooser, request.bitwidths, request.classes, request.optimize)
         chosen_bits = chooser.choose(request.bitwidths) if classes is None else classes.network
@@ -221,12 +208,12 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
             input_bytes = sum(program.values[name].nbytes for name in program.inputs)
             harness = harness_files(request.harness, request.model.stem, input_bytes)
             write_project(folder, board, emitted.files, name=program.name, harness=harness)
-            onnx.save(model, str(folder / "float.onnx"))
+            onnx.save(prepared.model, str(folder / "float.onnx"))
             onnx.save(export_onnx(quantized, qdq=True), str(folder / "quantized.onnx"))
             save_program(program if classes is None else chosen.program, folder / "program.npz")
-            if preprocess is not None:
-                write_preprocess_file(preprocess, folder / "preprocess.toml")
-            picture = sample_picture(dataset, specs, preprocess)
+            if prepared.preprocess is not None:
+                write_preprocess_file(prepared.preprocess, folder / "preprocess.toml")
+            picture = sample_picture(dataset, input_specs(prepared.original), prepared.preprocess)
             if picture is not None:
                 (folder / PICTURE).write_bytes(picture)
         built = None
@@ -234,11 +221,71 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
             with clock.stage("build"):
                 built = build_project(folder, board, toolchain=request.toolchain, heat=emitted.heat)
         digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
-        result = Result(folder, describe(request.model.name, digest, board, budget, network, dataset, input_format,
-        clock, built, PICTURE if picture else None))
+        facts = describe(
+            request.model.name, digest, board, budget, network, dataset, prepared.input_format, clock, built,
+            PICTURE if picture else None,
+        )  # fmt: skip
+        result = Result(folder, facts)
         result.save()
         write_report(result)
     return Result.load(out)
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedModel:
+    """A model before its bits are chosen.
+
+    Attributes:
+        model: as read.
+        original: the float graph as imported; `graph`: the one to quantize.
+        dataset: to calibrate with; `held_out`: samples that were kept apart.
+        preprocess: of images.
+        input_format: what the firmware's input takes.
+        chooser: of the bits.
+    """
+
+    model: onnx.ModelProto
+    original: Graph
+    graph: Graph
+    dataset: Dataset
+    held_out: Dataset | None
+    preprocess: Preprocess | None
+    input_format: str
+    chooser: BitChooser
+
+
+def prepare_model(
+    request: CompileRequest, board: Board, clock: StageClock, held_out_for: str | None = None
+) -> PreparedModel:
+    """Reads model and data, calibrates.
+
+    Args:
+        request: what to compile.
+        board: to run on.
+        clock: told how far it is.
+        held_out_for: the option for which a third of the samples is kept apart; None: not.
+
+    Raises:
+        QuantMCUError: the model can't be compiled.
+        UsageError: unusable or too few data.
+    """
+    with clock.stage("import"):
+        model = read_network(request.model)
+        original = simplify(load_onnx(model))
+    with clock.stage("calibrate"):
+        specs = input_specs(original)
+        preprocess = None if request.preprocess is None else load_preprocess(request.preprocess, specs[0])
+        dataset = _calibration_data(request, specs, preprocess)
+        if dataset.warning:
+            clock.note(dataset.warning)
+        graph, input_format = _raw_pixels(original, dataset, preprocess)
+        dataset, held_out = dataset.take(request.calibration_limit), None
+        if held_out_for is not None:
+            dataset, held_out = held_out_split(dataset, held_out_for)
+    prepared = prepare(graph, dataset, clock=clock)
+    budget = budget_of(board, ram=request.ram, flash=request.flash)
+    chooser = BitChooser(prepared.graph, prepared.calibration, dataset, board, budget, request.patches, clock)
+    return PreparedModel(model, original, prepared.graph, dataset, held_out, preprocess, input_format, chooser)
 
 
 def _calibration_data(

@@ -34,6 +34,24 @@ class SilentProgress:
         """Ignored."""
 
 
+class WithinStage:
+    """Passes everything on but stages: for work that is a part of one."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def stage(self, name: str) -> None:
+        """Ignored."""
+
+    def advance(self, done: int, total: int) -> None:
+        """Passed on."""
+        self.progress.advance(done, total)
+
+    def note(self, text: str) -> None:
+        """Passed on."""
+        self.progress.note(text)
+
+
 class StageClock:
     """Measures the stages of a job and passes them on.
 

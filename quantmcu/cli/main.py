@@ -20,7 +20,7 @@ from quantmcu.errors import ExitStatus, QuantMCUError, ToolError, UsageError
 INTERRUPTED = 128 + signal.SIGINT
 REPORT = "please report it with the command and its output (again with --verbose)"
 _COMMANDS = (
-    *("compile", "flash", "measure", "validate", "inspect", "plan", "report"),
+    *("compile", "flash", "measure", "validate", "inspect", "plan", "explore", "report"),
     *("boards", "ops", "probe", "doctor", "demo"),
 )
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import RenderableType
 from rich.table import Table
 
-from quantmcu.atomic import replacing_file
-from quantmcu.errors import ToolError
+from quantmcu.report.picture import render_picture
 from quantmcu.report.tables import facts_table, plain_table
 from quantmcu.report.text import count, milliseconds, size
-from quantmcu.resources import data_folder
 
 WIDTH, HEIGHT = 720, 360
 """Of the plot in SVG user units."""
@@ -131,29 +127,5 @@ def picture_of(frontier: dict[str, Any]) -> Picture:
 
 def render_frontier(frontier: dict[str, Any]) -> str:
     """The picture as SVG text, which can also stand within HTML."""
-    environment = Environment(
-        loader=FileSystemLoader(data_folder("templates")),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["size"] = size
-    template = environment.get_template("frontier.svg.j2")
-    return template.render(frontier=frontier, picture=picture_of(frontier), width=WIDTH, height=HEIGHT)
-
-
-def write_frontier(frontier: dict[str, Any], path: Path) -> None:
-    """Writes the picture, whole or not at all.
-
-    Raises:
-        ToolError: the file can't be written.
-    """
-    text = render_frontier(frontier)
-    try:
-        with replacing_file(path) as file:
-            file.write(text.encode())
-    except OSError as error:
-        hint = "give --picture a file in a folder that can be written"
-        raise ToolError("cannot write the picture", str(path), error.strerror or str(error), hint) from error
+    picture = picture_of(frontier)
+    return render_picture("frontier.svg.j2", frontier=frontier, picture=picture, width=WIDTH, height=HEIGHT)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from test_quantize import images, small_network  # noqa: F401  (images is a fixture)
 
-from quantmcu.accuracy_drop import DropLimit, check_drop, held_out_split
+from quantmcu.accuracy_drop import OPTION, DropLimit, check_drop
 from quantmcu.bitwidths import BitChooser, BitsRequest
 from quantmcu.data import Dataset
 from quantmcu.errors import QuantMCUError, UsageError
+from quantmcu.held_out import held_out_split
 from quantmcu.memory.budget import budget_of
 from quantmcu.patch.request import PatchRequest
 from quantmcu.program.bitops import program_bitops
@@ -26,7 +27,7 @@ def chooser_of(dataset: Dataset) -> BitChooser:
 
 
 def test_a_wider_limit_allows_fewer_bitops(images: Dataset) -> None:  # noqa: F811
-    calibration, held_out = held_out_split(images)
+    calibration, held_out = held_out_split(images, OPTION)
     chooser = chooser_of(calibration)
     costs = []
     for points in (0.0, 100.0):
@@ -40,7 +41,7 @@ def test_a_wider_limit_allows_fewer_bitops(images: Dataset) -> None:  # noqa: F8
 
 
 def test_too_tight_a_limit_is_an_error(images: Dataset) -> None:  # noqa: F811
-    calibration, held_out = held_out_split(images)
+    calibration, held_out = held_out_split(images, OPTION)
     chooser = chooser_of(calibration)
     graph = small_network()
     other = graph.with_ops(  # a float model with other scores: nothing quantized agrees with it
@@ -52,12 +53,12 @@ def test_too_tight_a_limit_is_an_error(images: Dataset) -> None:  # noqa: F811
 
 
 def test_samples_are_in_one_set_only(images: Dataset) -> None:  # noqa: F811
-    calibration, held_out = held_out_split(images)
+    calibration, held_out = held_out_split(images, OPTION)
     assert (len(calibration), len(held_out)) == (40, 20)
     seen = {sample.inputs["x"].tobytes() for part in (calibration, held_out) for sample in part}
     assert len(seen) == 60
     with pytest.raises(UsageError, match="needs at least 3 calibration samples"):
-        held_out_split(images.take(2))
+        held_out_split(images.take(2), OPTION)
 
 
 def test_wrong_requests() -> None:

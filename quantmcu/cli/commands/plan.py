@@ -11,7 +11,8 @@ import quantmcu
 from quantmcu.cli.command import command, progress
 from quantmcu.cli.options import MODEL, patch_options
 from quantmcu.cli.output import Output
-from quantmcu.report.frontier import frontier_summary, frontier_table, write_frontier
+from quantmcu.report.frontier import frontier_summary, frontier_table, render_frontier
+from quantmcu.report.picture import write_picture
 
 
 @command
@@ -29,5 +30,5 @@ def plan_command(output: Output, model: Path, board: str, picture: Path | None, 
     with progress(output) as shown:
         frontier = quantmcu.plan(model, board, progress=shown, **options)
     if picture is not None:
-        write_frontier(frontier.as_dict(), picture)
+        write_picture(render_frontier(frontier.as_dict()), picture)
     output.show(frontier.as_dict(), frontier_table(frontier.as_dict()), frontier_summary(frontier.as_dict()))

@@ -1,0 +1,90 @@
+"""quantmcu explore"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import quantmcu
+from quantmcu.cli.command import command, progress
+from quantmcu.cli.options import MODEL, PREPROCESS, Bytes, patch_options
+from quantmcu.cli.output import Output
+from quantmcu.errors import UsageError
+from quantmcu.exploration import LAMBDAS, REDUCTIONS
+from quantmcu.report.exploration import exploration_summary, exploration_table, render_exploration
+from quantmcu.report.picture import HINT, write_picture
+
+
+def _row(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
+
+
+@command
+@MODEL
+@click.option("--board", required=True, help="Id of a board (`quantmcu boards`), or a manifest NAME.json.")
+@click.option("--calib", metavar="PATH", help="Typical inputs: .npz (x), .npy, folder of images; a third measures.")
+@click.option("--calib-limit", type=click.IntRange(min=1), default=200, show_default=True, help="Read at most so many.")
+@PREPROCESS
+@click.option(
+    "--lam", type=float, multiple=True, help=f"VDQS: information against cost; repeatable.  [default: {_row(LAMBDAS)}]"
+)
+@click.option(
+    "--bitops-reduction",
+    type=float,
+    multiple=True,
+    metavar="X",
+    help=f"Weights and maps together, X times fewer BitOPs; repeatable.  [default: {_row(REDUCTIONS)}]",
+)
+@click.option(
+    "--weight-bits",
+    type=click.Choice(("auto", "8", "4", "2")),
+    default="auto",
+    show_default=True,
+    help="Of VDQS and of the baselines.",
+)
+@click.option(
+    "--information",
+    type=click.Choice(("measured", "sqnr", "entropy")),
+    default="measured",
+    show_default=True,
+    help="VDQS: what counts as information.",
+)
+@patch_options
+@click.option("--flash-size", type=Bytes(), help="Flash budget in place of the board's, e.g. 1M.")
+@click.option(
+    "--picture", metavar="FILE.svg", type=click.Path(path_type=Path), help="Also draw accuracy against BitOPs, latency."
+)
+def explore_command(
+    output: Output,
+    model: Path,
+    board: str,
+    calib: str | None,
+    lam: tuple[float, ...],
+    bitops_reduction: tuple[float, ...],
+    picture: Path | None,
+    calib_limit: int,
+    **options: Any,
+) -> None:
+    """Try bits for MODEL on a board: accuracy against BitOPs and predicted latency.
+
+    A third of --calib is held out, and measures what is lost; calibration takes the rest. Beside VDQS and weights and
+    maps lowered together: 8 bits, weights of 4 bits, and baselines with as many BitOPs as VDQS.
+    """
+    if picture is not None and not picture.absolute().parent.is_dir():
+        raise UsageError("there is no such folder", str(picture.parent), hint=HINT)
+    with progress(output) as shown:
+        found = quantmcu.explore(
+            model,
+            board,
+            calibration=calib,
+            calibration_limit=calib_limit,
+            lams=lam or LAMBDAS,
+            bitops_reductions=bitops_reduction or REDUCTIONS,
+            progress=shown,
+            **options,
+        ).as_dict()
+    if picture is not None:
+        write_picture(render_exploration(found), picture)
+    output.show(found, exploration_table(found), exploration_summary(found))

@@ -1,0 +1,52 @@
+"""Pictures of `quantmcu plan` and `quantmcu explore`: SVG from templates, written whole or not at all."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from quantmcu.atomic import replacing_file
+from quantmcu.errors import ToolError
+from quantmcu.report.text import size
+from quantmcu.resources import data_folder
+
+HINT = "give --picture a file in a folder that can be written"
+
+
+def render_picture(template: str, **values: Any) -> str:
+    """SVG text of a template, which can also stand within HTML."""
+    environment = Environment(
+        loader=FileSystemLoader(data_folder("templates")),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["size"] = size
+    text: str = environment.get_template(template).render(**values)
+    return text
+
+
+def write_picture(text: str, path: Path) -> None:
+    """Writes a picture.
+
+    Raises:
+        ToolError: the file can't be written.
+    """
+    try:
+        with replacing_file(path) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise ToolError("cannot write the picture", str(path), error.strerror or str(error), HINT) from error
+
+
+def round_marks(low: float, high: float, most: int) -> list[float]:
+    """At most `most` + 1 round numbers from `low` to `high`, evenly spaced by 1, 2 or 5 times a power of ten."""
+    least = max(high - low, 1e-12) / most
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - 1e-9))
+    return [step * index for index in range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)]

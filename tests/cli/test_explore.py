@@ -1,0 +1,98 @@
+"""`quantmcu explore`: its points, marks, picture and errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.cli.conftest import Command
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def test_points_marks_and_picture(
+    quantmcu_command: Command, small_model: Path, photos: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "bits.svg"
+    status, out, messages = quantmcu_command(
+        "explore", small_model, "--board", "nucleo-f411", "--calib", photos, "--preprocess", "signed",
+        "--lam", 0.9, "--lam", 0, "--bitops-reduction", 1.5, "--picture", picture, "--json",
+    )  # fmt: skip
+    assert status == 0, messages
+    found = json.loads(out)
+    points = found["points"]
+    assert [point["family"] for point in points] == [
+        "8 bits", "weights", "weights", "vdqs", "vdqs", "together", "baseline", "baseline", "baseline",
+    ]  # fmt: skip
+    assert [point["setting"] for point in points if point["setting"] is not None] == [0.9, 0, 1.5]
+    assert found["metric"] == "top-1"
+    assert found["samples"] == 3  # of 8
+    eight, narrow, together = points[0], points[4], points[5]
+    assert eight["bitops_reduction"] == 1
+    assert eight["narrow_maps"] == {}
+    assert narrow["narrow_maps"]["4"] > 0
+    assert narrow["bitops"] < eight["bitops"]
+    assert together["bitops_reduction"] >= 1.5
+    assert together["weight_bits"]["4"] > 0
+    assert narrow["options"] == "--bits mixed --lam 0"
+
+    def quality(point: dict) -> tuple[float, float]:
+        return point["accuracy"]["top1"], point["accuracy"]["sqnr_db"]
+
+    for cost, flag in (("bitops", "unbeaten_in_bitops"), ("cycles", "unbeaten_in_cycles")):
+        for point in points:
+            better = [
+                other
+                for other in points
+                if other[cost] <= point[cost]
+                and quality(other) >= quality(point)
+                and (other[cost], quality(other)) != (point[cost], quality(point))
+            ]
+            assert point[flag] == (not better)
+
+    root = ElementTree.fromstring(picture.read_text())
+    assert root.tag == f"{SVG}svg"
+    titles = [title.text or "" for title in root.iter(f"{SVG}title")]
+    assert len(titles) == 2 * len(points)
+    assert sum("VDQS, lambda 0.9" in title for title in titles) == 2
+
+
+def test_the_table_fits_80_columns(quantmcu_command: Command, small_model: Path, photos: Path) -> None:
+    status, text, messages = quantmcu_command(
+        "explore", small_model, "--board", "nucleo-f767", "--calib", photos, "--preprocess", "signed",
+        "--lam", 0.8, "--bitops-reduction", 2,
+    )  # fmt: skip
+    assert status == 0
+    assert max(map(len, text.splitlines())) <= 80
+    assert "VDQS, lambda 0.8" in text
+    assert "on 3 held-out samples" in " ".join(text.split())
+    assert "4 of 8: VDQS, lambda 0.8 ..." in messages
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--calib-limit", 2), "needs at least 3 calibration samples, one of 3 is held out; there are 2"),
+        (("--lam", 2), "--lam: 2 is out of range"),
+        (("--bitops-reduction", 9), "9 times fewer BitOPs are not possible"),
+        (("--information", "taste"), "'taste' is not one of 'measured', 'sqnr', 'entropy'"),
+        (("--picture", "/nowhere/bits.svg"), "there is no such folder"),
+    ],
+)
+def test_errors(
+    quantmcu_command: Command, small_model: Path, photos: Path, arguments: tuple[object, ...], expected: str
+) -> None:
+    given = ("--board", "nucleo-f411", "--calib", photos, "--preprocess", "signed", *arguments)
+    status, out, messages = quantmcu_command("explore", small_model, *given)
+    assert status == 2
+    assert expected in " ".join(messages.split())
+    assert out == ""
+
+
+def test_data_is_asked_for(quantmcu_command: Command, small_model: Path) -> None:
+    status, _, messages = quantmcu_command("explore", small_model, "--board", "nucleo-f411")
+    assert status == 2
+    assert "no calibration data" in messages
