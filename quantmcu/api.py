@@ -191,6 +191,7 @@ def explore(
     calibration_limit: int = CALIBRATION_LIMIT,
     lams: Sequence[float] = LAMBDAS,
     bitops_reductions: Sequence[float] = REDUCTIONS,
+    phis: Sequence[float] | None = None,
     weight_bits: str = "auto",
     information: Information = "measured",
     ram: int | None = None,
@@ -211,7 +212,8 @@ def explore(
         preprocess, calibration_limit, ram, flash_size: as of `compile`.
         lams: VDQS is tried with each.
         bitops_reductions: weights and maps are lowered together to each of so many times fewer BitOPs.
-        weight_bits, information: of VDQS and of the baselines, as of `compile`.
+        phis: VDPC is tried with each, beside random patches; None: a row of values if `patch` or `split_at` is given.
+        weight_bits, information: of VDQS, VDPC and the baselines, as of `compile`.
         patch, split_at, halo, objective, input_on_demand: as of `compile`.
         progress: told of the stages.
 
@@ -235,7 +237,8 @@ def explore(
         weight_bits=weight_bits,
         information=information,
     )
-    return explore_model(request, Sweep(tuple(lams), tuple(bitops_reductions)), progress)
+    sweep = Sweep(tuple(lams), tuple(bitops_reductions), None if phis is None else tuple(phis))
+    return explore_model(request, sweep, progress)
 
 
 def measure(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from quantmcu.codegen.kernel import Core
@@ -114,7 +113,12 @@ class QuantizedNetwork:
 
 @dataclass(frozen=True, eq=False)
 class BitChooser:
-    """Everything that the choice depends on; `division`: patches in two classes, bits are those of the narrow one."""
+    """Everything that the choice depends on.
+
+    Attributes:
+        division: patches in two classes, bits are those of the narrow one.
+        known: what was worked out already; several choices share it, those with other budgets or divisions too.
+    """
 
     graph: Graph
     calibration: Calibration
@@ -124,6 +128,7 @@ class BitChooser:
     patches: PatchRequest
     clock: StageClock
     division: Division | None = None
+    known: dict[Hashable, Any] = field(default_factory=dict)
 
     def choose(self, request: BitsRequest) -> QuantizedNetwork:
         """The quantized network.
@@ -151,13 +156,13 @@ class BitChooser:
 
     def _with_chosen_weights(self, wanted: str) -> QuantizedNetwork:
         """With 8-bit maps."""
-        key = ("weighted", wanted)
-        if key not in self._known:
+        key = ("weighted", wanted, self.budget.safe_constant_bytes)
+        if key not in self.known:
             with self.clock.stage("quantize"):
                 network = self._network(self._quantized())
             with self.clock.stage("weight bits"):
-                self._known[key] = self._with_weight_bits(network, wanted)
-        chosen: QuantizedNetwork = self._known[key]
+                self.known[key] = self._with_weight_bits(network, wanted)
+        chosen: QuantizedNetwork = self.known[key]
         return chosen
 
     @staticmethod
@@ -193,47 +198,44 @@ class BitChooser:
         )
         return self._network(mixed)
 
-    @cached_property
     def _moments(self) -> Mapping[str, InputMoments]:
         """Of what the layers read whose weights can be narrow."""
-        layers = [op.name for op in self.graph.ops if isinstance(op, _Layer) and _can_be_narrow(op)]
-        return input_moments(
-            self.graph, self.dataset, layers, limit=self.calibration.samples, progress=self.clock.advance
-        )
-
-    @cached_property
-    def _known(self) -> dict[Hashable, Any]:
-        """What was worked out already: several choices from one chooser share it."""
-        return {}
+        if "moments" not in self.known:
+            layers = [op.name for op in self.graph.ops if isinstance(op, _Layer) and _can_be_narrow(op)]
+            self.known["moments"] = input_moments(
+                self.graph, self.dataset, layers, limit=self.calibration.samples, progress=self.clock.advance
+            )
+        moments: Mapping[str, InputMoments] = self.known["moments"]
+        return moments
 
     def _quantized(self, weight_bits: Mapping[str, int] | None = None) -> Graph:
         """All layers rounded with 8-bit maps, weights of 8 bits where `weight_bits` says nothing else."""
         bits = dict(weight_bits or {})
         key = ("quantized", *sorted(bits.items()))
-        if key not in self._known:
-            self._known[key] = quantize(self.graph, self.calibration, weight_bits=bits, moments=self._moments)
-        graph: Graph = self._known[key]
+        if key not in self.known:
+            self.known[key] = quantize(self.graph, self.calibration, weight_bits=bits, moments=self._moments())
+        graph: Graph = self.known[key]
         return graph
 
     def _weight_options(self, names: Sequence[str]) -> tuple[WeightOption, ...]:
         """Bytes and losses of weights of 8 and 4 bits."""
         key = ("weights", *names)
-        if key not in self._known:
+        if key not in self.known:
             candidates = {8: self._quantized(), 4: self._quantized(dict.fromkeys(names, 4))}
-            self._known[key] = measure_options(
+            self.known[key] = measure_options(
                 self.graph, candidates, self.dataset, names, progress=self.clock.advance
             )
-        options: tuple[WeightOption, ...] = self._known[key]
+        options: tuple[WeightOption, ...] = self.known[key]
         return options
 
     def _map_losses(self, maps: Sequence[FeatureMap]) -> Mapping[tuple[str, int], float]:
         """Measured loss by map and bits."""
         key = ("maps", *(m.name for m in maps))
-        if key not in self._known:
-            self._known[key] = map_divergences(
+        if key not in self.known:
+            self.known[key] = map_divergences(
                 self.graph, self.calibration, maps, self.dataset, progress=self.clock.advance
             )
-        losses: Mapping[tuple[str, int], float] = self._known[key]
+        losses: Mapping[tuple[str, int], float] = self.known[key]
         return losses
 
     def _constant_bytes(self, program: Program) -> int:
@@ -299,10 +301,10 @@ class BitChooser:
         if self.division is not None:
             return self.division.uniform(network.program)
         key = ("candidate", *sorted(network.weight_bits.items()))
-        if key not in self._known:
+        if key not in self.known:
             planned = choose_plan(network.program, self.board, self.budget, self.patches, may_overflow=True)
-            self._known[key] = planned.candidate
-        candidate: Candidate = self._known[key]
+            self.known[key] = planned.candidate
+        candidate: Candidate = self.known[key]
         return candidate
 
     def _map_costs(self, program: Program, cost: str) -> Mapping[tuple[str, int], float]:

@@ -6,16 +6,20 @@ measured at every compilation and said.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from quantmcu.bitwidths import BitChooser, BitsRequest, QuantizedNetwork
 from quantmcu.codegen.optimize import Optimize
+from quantmcu.data import Dataset
 from quantmcu.ir import Graph
 from quantmcu.memory.budget import Budget
 from quantmcu.planning import PlannedNetwork
-from quantmcu.quant.patch_masks import MaskResult, compare_masks
+from quantmcu.quant.patch_masks import RANDOM_SEEDS, MaskResult, Outputs, compare_masks, stitched_outputs
+from quantmcu.quant.vdpc import random_classes
 from quantmcu.targets import Board
 from quantmcu.vdpc import ClassesRequest, Division, divide_patches
 
@@ -45,7 +49,7 @@ class DividedNetwork:
     division: Division
     network: QuantizedNetwork
     branches: tuple[Graph, Graph]
-    comparison: Sequence[MaskResult]
+    comparison: Sequence[MaskResult] = ()
 
     def plan(self, board: Board, budget: Budget) -> PlannedNetwork:
         """Kernels and memory.
@@ -54,6 +58,20 @@ class DividedNetwork:
             QuantMCUError: it does not fit, or the two branches need different steps.
         """
         return self.division.plan(self.division.program(self.branches), board, budget)
+
+    def outputs(self, graph: Graph, samples: Dataset, *, at_random: bool = False) -> Iterator[Outputs]:
+        """Of the network, sample by sample, by ONNX Runtime; `at_random`: as many patches of the outlier class, drawn.
+
+        Args:
+            graph: the float network that was quantized.
+            samples: float inputs.
+            at_random: in place of the patches that the test finds.
+        """
+        classes = self.division.classes_of(graph, samples)
+        if at_random:
+            drawn = np.stack(classes)
+            classes = list(random_classes(drawn.shape, float(drawn.mean()), RANDOM_SEEDS[0]))
+        return stitched_outputs(graph, self.branches, self.division.stage, samples, classes)
 
     @property
     def gain_db(self) -> float:
@@ -98,6 +116,29 @@ def divide(
     """
     if not request.is_tried(bits.maps, bits.reduction, chooser.patches):
         return None
+    divided = divide_network(chooser, bits, request, optimize)
+    division, clock = divided.division, chooser.clock
+    dataset = chooser.dataset.take(chooser.calibration.samples)
+    with clock.stage("compare masks"):
+        found = compare_masks(
+            chooser.graph, divided.branches, division.stage, dataset, division.counted, clock.advance
+        )
+    divided = replace(divided, comparison=found)
+    clock.note(_compared(divided))
+    if request.mode == "auto" and not (divided.gain_db >= LEAST_GAIN_DB and division.share < 1):
+        clock.note(f"VDPC is not used: it has to beat random patches by {LEAST_GAIN_DB} dB (--vdpc dynamic uses it)")
+        return None
+    return divided
+
+
+def divide_network(
+    chooser: BitChooser, bits: BitsRequest, request: ClassesRequest, optimize: Optimize = "balanced"
+) -> DividedNetwork:
+    """As `divide`, whatever it is worth: not compared with other choices of patches.
+
+    Raises:
+        QuantMCUError: no stage with recomputed halos is possible, or none fits.
+    """
     clock, dataset = chooser.clock, chooser.dataset.take(chooser.calibration.samples)
     constant_bytes = chooser.budget.constant_bytes
     kept_free = min(SECOND_BRANCH_BYTES, constant_bytes // 8)
@@ -108,15 +149,7 @@ def divide(
             optimize, clock,
         )  # fmt: skip
     network = replace(chooser, division=division, budget=budget).choose(bits)
-    branches = division.branches(network.graph)
-    with clock.stage("compare masks"):
-        found = compare_masks(chooser.graph, branches, division.stage, dataset, division.counted, clock.advance)
-    divided = DividedNetwork(division, network, branches, found)
-    clock.note(_compared(divided))
-    if request.mode == "auto" and not (divided.gain_db >= LEAST_GAIN_DB and division.share < 1):
-        clock.note(f"VDPC is not used: it has to beat random patches by {LEAST_GAIN_DB} dB (--vdpc dynamic uses it)")
-        return None
-    return divided
+    return DividedNetwork(division, network, division.branches(network.graph))
 
 
 def _compared(divided: DividedNetwork) -> str:

@@ -6,24 +6,30 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 from quantmcu.bitwidths import BitChooser, BitsRequest, QuantizedNetwork
 from quantmcu.codegen.emit import emit_model
-from quantmcu.errors import UsageError
+from quantmcu.codegen.select import predicted_cycles
+from quantmcu.divided import DividedNetwork, divide_network
+from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.held_out import HeldOut
 from quantmcu.ir import Graph, ops
+from quantmcu.patch.request import PatchRequest
 from quantmcu.pipeline import CompileRequest, prepare_model
 from quantmcu.plan_data import describe_bitops
-from quantmcu.planning import choose_plan
+from quantmcu.planning import PlannedNetwork, choose_plan
 from quantmcu.progress import Progress, SilentProgress, StageClock, WithinStage
 from quantmcu.quant import AccuracyReport
 from quantmcu.quant.map_costs import FeatureMap
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, random_bits, ranked_bits, uniform_bits
 from quantmcu.targets import Board, load_board
+from quantmcu.vdpc import ClassesRequest, averaged
 
 LAMBDAS = (0.9, 0.8, 0.7, 0.6, 0.4, 0.2)
 REDUCTIONS = (1.5, 2.0, 2.2, 2.5)
+PHIS = (0.9, 0.96, 0.99)
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Sweep:
     Attributes:
         lams: for the score of VDQS, 0 .. 1.
         reductions: for weights and maps lowered together: how many times fewer BitOPs, 1 .. 4.
+        phis: for VDPC, between 0 and 1; None: PHIS where patches that can have classes are asked for, else none.
 
     Raises:
         UsageError: neither, or a value is out of range.
@@ -40,6 +47,7 @@ class Sweep:
 
     lams: tuple[float, ...] = LAMBDAS
     reductions: tuple[float, ...] = REDUCTIONS
+    phis: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         for lam in self.lams:
@@ -49,9 +57,22 @@ class Sweep:
         if not self.lams:
             raise UsageError("no value", "--lam", hint=f"one or more numbers from 0 to 1, such as {DEFAULT_LAMBDA}")
 
+    def classes(self, patches: PatchRequest) -> list[ClassesRequest]:
+        """What VDPC is tried with.
+
+        Raises:
+            UsageError: a phi is out of range, or patches can't have classes.
+        """
+        possible = patches.is_forced and patches.halo in (None, "recompute")
+        found = [ClassesRequest("dynamic", phi) for phi in (PHIS if possible else ()) if self.phis is None]
+        found += [ClassesRequest("dynamic", phi) for phi in self.phis or ()]
+        for request in found:
+            request.check("mixed", None, patches)
+        return found
+
     @property
     def middle(self) -> float:
-        """The lambda whose BitOPs the baselines shall reach."""
+        """The lambda of VDPC, and whose BitOPs the baselines shall reach."""
         return sorted(self.lams)[(len(self.lams) - 1) // 2]
 
 
@@ -60,18 +81,20 @@ class Variant:
     """A choice of bits.
 
     Attributes:
-        family: "8 bits", "weights", "vdqs", "together" or "baseline".
+        family: "8 bits", "weights", "vdqs", "together", "vdpc" or "baseline".
         label: within all families.
-        setting: lambda or reduction; None: there is none.
+        setting: lambda, reduction or phi; None: there is none.
         options: of `compile` that make it; None for baselines.
         choose: makes it.
+        at_random: patches are drawn in place of those that the test finds.
     """
 
     family: str
     label: str
     setting: float | None
     options: str | None
-    choose: Callable[[], QuantizedNetwork]
+    choose: Callable[[], QuantizedNetwork | DividedNetwork]
+    at_random: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +104,9 @@ class Point:
     Attributes:
         variant: the choice.
         weight_bits, map_bits: number of layers, and of feature maps, by bits; of maps only those below 8.
-        bitops: multiply-accumulates times the bits of both factors.
+        bitops: multiply-accumulates times the bits of both factors; with classes of patches, on average.
         recomputed: BitOPs with 8 bits in the same patches with recomputed halos.
-        cycles: predicted.
+        cycles: predicted; with classes of patches, on average.
         arena_bytes, constant_bytes: RAM for feature maps, flash for weights and tables.
         fits: the board.
         accuracy: on the held-out samples.
@@ -204,20 +227,32 @@ def explore_model(request: CompileRequest, sweep: Sweep, progress: Progress | No
     progress = progress or SilentProgress()
     clock = StageClock(progress)
     board = request.board if isinstance(request.board, Board) else load_board(request.board)
-    wanted = replace(request, bits="mixed").bitwidths
+    wanted, classes = replace(request, bits="mixed").bitwidths, sweep.classes(request.patches)
     prepared = prepare_model(request, board, clock, "explore")
     assert prepared.held_out is not None
     held_out = HeldOut(prepared.original, prepared.held_out)
     chooser = replace(prepared.chooser, clock=StageClock(WithinStage(progress)))
-    variants = list(_variants(chooser, wanted, sweep))
+    divided = _divided_variants(chooser, replace(wanted, lam=sweep.middle), classes)
+    variants = [*_variants(chooser, wanted, sweep), *divided]
     known: dict[object, Point] = {}
     points = []
     for number, variant in enumerate(variants, 1):
         with clock.stage(f"{number} of {len(variants)}: {variant.label}"):
-            network = variant.choose()
-            key = tuple(sorted(network.weight_bits.items())), tuple(sorted(network.map_bits.items()))
+            try:
+                chosen = variant.choose()
+                if isinstance(chosen, DividedNetwork):
+                    points.append(_evaluate_divided(variant, chosen, chooser, held_out))
+                    continue
+            except QuantMCUError as error:
+                if variant.family != "vdpc" and not variant.at_random:
+                    raise
+                note = f"VDPC is left out: {error}"  # the other points are worth having without it
+                if note not in clock.notes:
+                    clock.note(note)
+                continue
+            key = tuple(sorted(chosen.weight_bits.items())), tuple(sorted(chosen.map_bits.items()))
             if key not in known:
-                known[key] = _evaluate(variant, network, chooser, held_out)
+                known[key] = _evaluate(variant, chosen, chooser, held_out)
             points.append(replace(known[key], variant=variant))
     data = prepared.held_out.description
     seconds = sum(clock.seconds.values())
@@ -237,7 +272,7 @@ def _variants(chooser: BitChooser, wanted: BitsRequest, sweep: Sweep) -> Iterato
         if weights != "8":
             label = "weights auto" if weights == "auto" else f"weights of {weights} bits"
             yield Variant("weights", label, None, f"--weight-bits {weights}", chosen(maps="8", weights=weights))
-    given = "" if wanted.weights == "auto" else f" --weight-bits {wanted.weights}"
+    given = _weights_option(wanted)
     for lam in sweep.lams:
         yield Variant("vdqs", f"VDQS, lambda {lam:g}", lam, f"--bits mixed --lam {lam:g}{given}", chosen(lam=lam))
     for reduction in sweep.reductions:
@@ -263,24 +298,57 @@ def _assigned(
     return lambda: chooser.assign(weights, bits_of)
 
 
+def _divided_variants(
+    chooser: BitChooser, wanted: BitsRequest, classes: Sequence[ClassesRequest]
+) -> Iterator[Variant]:
+    """VDPC, each beside as many patches at random."""
+    for request in classes:
+        divided = cache(partial(divide_network, chooser, wanted, request))
+        options = f"--bits mixed --lam {wanted.lam:g} --vdpc dynamic --phi {request.phi:g}{_weights_option(wanted)}"
+        yield Variant("vdpc", f"VDPC, phi {request.phi:g}", request.phi, options, divided)
+        yield Variant("baseline", f"random, as {request.phi:g}", None, None, divided, at_random=True)
+
+
+def _weights_option(wanted: BitsRequest) -> str:
+    return "" if wanted.weights == "auto" else f" --weight-bits {wanted.weights}"
+
+
 def _evaluate(variant: Variant, network: QuantizedNetwork, chooser: BitChooser, held_out: HeldOut) -> Point:
     """Plans it for the board, and measures it on the held-out samples."""
-    budget = chooser.budget
-    planned = choose_plan(network.program, chooser.board, budget, chooser.patches, may_overflow=True)
+    planned = choose_plan(network.program, chooser.board, chooser.budget, chooser.patches, may_overflow=True)
+    return _point(variant, network, planned, chooser, held_out.report(network.graph))
+
+
+def _evaluate_divided(variant: Variant, divided: DividedNetwork, chooser: BitChooser, held_out: HeldOut) -> Point:
+    """The same with patches of two classes; BitOPs and cycles are averages over the calibration samples."""
+    planned = divided.plan(chooser.board, chooser.budget)
+    outputs = divided.outputs(chooser.graph, held_out.samples, at_random=variant.at_random)
+    return _point(variant, divided.network, planned, chooser, held_out.report_outputs(outputs), divided)
+
+
+def _point(
+    variant: Variant,
+    network: QuantizedNetwork,
+    planned: PlannedNetwork,
+    chooser: BitChooser,
+    accuracy: AccuracyReport,
+    divided: DividedNetwork | None = None,
+) -> Point:
     chosen = planned.candidate
     emitted = emit_model(chosen.program, chosen.selections, chosen.timeline, planned.memory)
-    bitops = describe_bitops(planned, network.program)
+    bitops = describe_bitops(planned, network.program, divided)
+    shares = () if divided is None else divided.division.shares
     return Point(
         variant,
         Counter(op.quantized.bits for op in _layers(network.graph) if op.quantized),
         Counter(network.map_bits.values()),
-        bitops["total"],
+        round(bitops["average"]),
         bitops["uniform8_patched"],
-        round(chosen.cycles),
+        round(predicted_cycles(averaged(chosen.selections, shares))),
         chosen.arena_bytes,
         emitted.constant_bytes,
-        planned.overflow is None and emitted.constant_bytes <= budget.constant_bytes,
-        held_out.report(network.graph),
+        planned.overflow is None and emitted.constant_bytes <= chooser.budget.constant_bytes,
+        accuracy,
     )
 
 

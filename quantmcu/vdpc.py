@@ -177,6 +177,12 @@ class Division:
         """Ranges of the class that takes fewer bits."""
         return self.calibrations[1]
 
+    def classes_of(self, graph: Graph, samples: Dataset) -> list[Classes]:
+        """By sample, the classes in which the cells run; `graph`: the float network."""
+        if not self.is_dynamic:
+            return [self.positions] * len(samples)
+        return _tested(graph, samples, self.test, self.layers.program, self.stage)
+
     def uniform(self, program: Program) -> Candidate:
         """`program` (without stages) in the same patches, without classes."""
         return self._candidate(self._divided(program))
@@ -312,11 +318,8 @@ def divide_patches(
     assert qparams is not None
     model = ValueModel.of(calibration.statistics[tensor].histogram)
     test = outlier_test(tensor, model, qparams, request.phi, request.fraction)
-    regions = [cell.regions[tensor] for cell in stage.cells]
     samples = dataset.take(calibration.samples)
-    by_sample = [
-        classify(test, qparams.quantize(values[tensor]), regions) for values in run_float(graph, samples, [tensor])
-    ]
+    by_sample = _tested(graph, samples, test, program, stage)
     counted = by_sample if request.mode != "static" else [static_classes(by_sample)] * len(by_sample)
     calibrations = calibrate_classes(graph, calibration, samples, stage.cells, counted)
     return Division(
@@ -330,6 +333,19 @@ def divide_patches(
         by_sample,
         calibrations,
     )
+
+
+def _tested(
+    graph: Graph, samples: Dataset, test: OutlierTest, program: Program, stage: PatchStage
+) -> list[Classes]:
+    """By sample, what the test says of the cells of `stage`; `program`: has the scale of what is tested."""
+    qparams = program.values[test.tensor].qparams
+    assert qparams is not None
+    regions = [cell.regions[test.tensor] for cell in stage.cells]
+    return [
+        classify(test, qparams.quantize(values[test.tensor]), regions)
+        for values in run_float(graph, samples, [test.tensor])
+    ]
 
 
 def _stage_for_classes(search: Search, patches: PatchRequest, board: Board, budget: Budget) -> Candidate:

@@ -77,7 +77,7 @@ def compare_masks(
     masks = {"all": np.ones_like(wanted), "vdpc": wanted}
     masks |= {f"random {seed}": random_classes(wanted.shape, float(wanted.mean()), seed) for seed in RANDOM_SEEDS}
     masks["none"] = np.zeros_like(wanted)
-    simulation = _Simulation(graph, branches, stage)
+    simulation = _Simulation(graph, branches, stage, _compared(graph))
     floats: list[Outputs] = []
     found: dict[str, list[Outputs]] = {name: [] for name in masks}
     started = time.monotonic()
@@ -96,6 +96,19 @@ def compare_masks(
     }
     drawn = [results.pop(f"random {seed}") for seed in RANDOM_SEEDS]
     return [results["all"], results["vdpc"], _mean(drawn), results["none"]]
+
+
+def stitched_outputs(
+    graph: Graph,
+    branches: tuple[Graph, Graph],
+    stage: PatchStage,
+    dataset: Dataset,
+    by_sample: Sequence[Classes],
+) -> Iterator[Outputs]:
+    """All outputs of the network for each sample, its patches in the classes of `by_sample`; see `compare_masks`."""
+    simulation = _Simulation(graph, branches, stage, graph.outputs)
+    for sample, classes in zip(dataset, by_sample, strict=True):
+        yield from simulation.run(sample, [classes])
 
 
 def _result(graph: Graph, name: str, share: float, floats: list[Outputs], outputs: list[Outputs]) -> MaskResult:
@@ -126,9 +139,11 @@ def _mean(drawn: Sequence[MaskResult]) -> MaskResult:
 class _Simulation:
     """Sessions of the float network, of the stage in both branches, and of what follows it."""
 
-    def __init__(self, graph: Graph, branches: tuple[Graph, Graph], stage: PatchStage) -> None:
+    def __init__(
+        self, graph: Graph, branches: tuple[Graph, Graph], stage: PatchStage, names: Sequence[str]
+    ) -> None:
         self.stage = stage
-        self.names = _compared(graph)
+        self.names = names
         self.float = _session(export_onnx(graph))
         self.front = []
         for branch in branches:

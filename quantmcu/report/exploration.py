@@ -79,9 +79,11 @@ def exploration_summary(found: dict[str, Any]) -> RenderableType:
         ("BitOPs", f"{reference} with 8 bits and recomputed halos, divided by"),
         ("latency", f"predicted for {found['board']} from the kernels' cost models, core only"),
         ("flash", "weights and tables"),
-        ("baselines", f"the last two have about the BitOPs of VDQS with lambda {found['baseline_lambda']:g}"),
+        ("baselines", f"maps by error and at random: to the BitOPs of VDQS with lambda {found['baseline_lambda']:g}"),
         (METRICS[found["metric"]], f"{kinds[found['metric']]}, on {samples} held-out samples{resolution}"),
     ]
+    if any(point["family"] == "vdpc" for point in found["points"]):
+        facts.append(("VDPC", "lambda as above; averages of the calibration data; beside as many patches at random"))
     chosen = [p for p in found["points"] if p["unbeaten_in_bitops"] and p["unbeaten_in_cycles"] and p["options"]]
     if chosen:
         fewest = min(chosen, key=lambda p: p["bitops"])

@@ -60,6 +60,32 @@ def test_points_marks_and_picture(
     assert sum("VDQS, lambda 0.9" in title for title in titles) == 2
 
 
+def test_phi_beside_random_patches(quantmcu_command: Command, small_model: Path, photos: Path) -> None:
+    status, out, messages = quantmcu_command(
+        "explore", small_model, "--board", "nucleo-f767", "--calib", photos, "--preprocess", "signed",
+        "--lam", 0, "--bitops-reduction", 2, "--phi", 0.99, "--patch", "3x3", "--split-at", "a", "--json",
+    )  # fmt: skip
+    assert status == 0, messages
+    eight, *_, divided, random = json.loads(out)["points"]
+    assert (divided["family"], divided["setting"], random["family"]) == ("vdpc", 0.99, "baseline")
+    assert divided["options"] == "--bits mixed --lam 0 --vdpc dynamic --phi 0.99"
+    assert (divided["bitops"], divided["cycles"]) == (random["bitops"], random["cycles"])
+    assert divided["narrow_maps"]["4"] > 0
+    assert divided["accuracy"]["sqnr_db"] < eight["accuracy"]["sqnr_db"]
+
+
+def test_phi_is_left_out_where_nothing_can_be_divided(
+    quantmcu_command: Command, small_model: Path, photos: Path
+) -> None:
+    status, out, messages = quantmcu_command(
+        "explore", small_model, "--board", "nucleo-f767", "--calib", photos, "--preprocess", "signed",
+        "--lam", 0.8, "--bitops-reduction", 2, "--phi", 0.9,
+    )  # fmt: skip
+    assert status == 0
+    assert messages.count("VDPC is left out: ") == 1
+    assert "VDPC" not in out
+
+
 def test_the_table_fits_80_columns(quantmcu_command: Command, small_model: Path, photos: Path) -> None:
     status, text, messages = quantmcu_command(
         "explore", small_model, "--board", "nucleo-f767", "--calib", photos, "--preprocess", "signed",
@@ -79,6 +105,8 @@ def test_the_table_fits_80_columns(quantmcu_command: Command, small_model: Path,
         (("--lam", 2), "--lam: 2 is out of range"),
         (("--bitops-reduction", 9), "9 times fewer BitOPs are not possible"),
         (("--information", "taste"), "'taste' is not one of 'measured', 'sqnr', 'entropy'"),
+        (("--phi", 1), "--phi: 1 is out of range"),
+        (("--phi", 0.9, "--patch", "off"), "needs patches, and --patch is off"),
         (("--picture", "/nowhere/bits.svg"), "there is no such folder"),
     ],
 )

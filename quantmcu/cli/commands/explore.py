@@ -12,7 +12,7 @@ from quantmcu.cli.command import command, progress
 from quantmcu.cli.options import MODEL, PREPROCESS, Bytes, patch_options
 from quantmcu.cli.output import Output
 from quantmcu.errors import UsageError
-from quantmcu.exploration import LAMBDAS, REDUCTIONS
+from quantmcu.exploration import LAMBDAS, PHIS, REDUCTIONS
 from quantmcu.report.exploration import exploration_summary, exploration_table, render_exploration
 from quantmcu.report.picture import HINT, write_picture
 
@@ -38,11 +38,17 @@ def _row(values: tuple[float, ...]) -> str:
     help=f"Weights and maps together, X times fewer BitOPs; repeatable.  [default: {_row(REDUCTIONS)}]",
 )
 @click.option(
+    "--phi",
+    type=float,
+    multiple=True,
+    help=f"VDPC: central mass that is no outlier; repeatable.  [default: {_row(PHIS)} with --patch or --split-at]",
+)
+@click.option(
     "--weight-bits",
     type=click.Choice(("auto", "8", "4", "2")),
     default="auto",
     show_default=True,
-    help="Of VDQS and of the baselines.",
+    help="Of VDQS, VDPC and the baselines.",
 )
 @click.option(
     "--information",
@@ -63,6 +69,7 @@ def explore_command(
     calib: str | None,
     lam: tuple[float, ...],
     bitops_reduction: tuple[float, ...],
+    phi: tuple[float, ...],
     picture: Path | None,
     calib_limit: int,
     **options: Any,
@@ -82,6 +89,7 @@ def explore_command(
             calibration_limit=calib_limit,
             lams=lam or LAMBDAS,
             bitops_reductions=bitops_reduction or REDUCTIONS,
+            phis=phi or None,
             progress=shown,
             **options,
         ).as_dict()
