@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+import onnx
 import pytest
 
 from tests.cli.conftest import Command
+from tests.onnx_models import make_model, node
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -96,6 +99,43 @@ def test_the_table_fits_80_columns(quantmcu_command: Command, small_model: Path,
     assert "VDQS, lambda 0.8" in text
     assert "on 3 held-out samples" in " ".join(text.split())
     assert "4 of 8: VDQS, lambda 0.8 ..." in messages
+
+
+def test_without_labels_and_too_large(quantmcu_command: Command, small_model: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(6, 3, 16, 16)).astype(np.float32))
+    status, text, _ = quantmcu_command(
+        "explore", small_model, "--board", "nucleo-f411", "--calib", tmp_path / "x.npy", "--lam", 0.5,
+        "--bitops-reduction", 2, "--ram", 500,
+    )  # fmt: skip
+    assert status == 0
+    lines = [line for line in text.splitlines() if " / " in line]
+    assert len(lines) == 8
+    assert all(line.startswith("! ") for line in lines)
+    assert "none fits nucleo-f411" in text
+    assert "share of samples with the float model's class, on 2 held-out samples" in " ".join(text.split())
+
+
+def test_a_model_that_is_no_classifier(quantmcu_command: Command, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weights = {name: rng.normal(0, 0.3, (3, 3, 3, 3)).astype(np.float32) for name in ("a", "b")}
+    nodes = [
+        node("Conv", ["x", "a"], "c", pads=[1] * 4),
+        node("Relu", ["c"], "r"),
+        node("Conv", ["r", "b"], "y", pads=[1] * 4),
+    ]
+    onnx.save(make_model(nodes, {"x": [1, 3, 8, 8]}, ["y"], weights), str(tmp_path / "m.onnx"))
+    np.save(tmp_path / "x.npy", rng.normal(size=(6, 3, 8, 8)).astype(np.float32))
+    status, out, _ = quantmcu_command(
+        "explore", tmp_path / "m.onnx", "--board", "nucleo-f411", "--calib", tmp_path / "x.npy", "--lam", 0.5,
+        "--bitops-reduction", 2, "--picture", tmp_path / "p.svg", "--json",
+    )  # fmt: skip
+    assert status == 0
+    found = json.loads(out)
+    assert (found["metric"], found["float"]) == ("sqnr_db", None)
+    assert found["points"][0]["accuracy"]["top1"] is None
+    best = max(found["points"], key=lambda point: point["accuracy"]["sqnr_db"])
+    assert best["unbeaten_in_bitops"]
+    assert "signal to noise of the outputs, on 2 held-out samples" in (tmp_path / "p.svg").read_text()
 
 
 @pytest.mark.parametrize(
