@@ -2,9 +2,10 @@
 
     python -m benchmarks.bitwidths ../shared/models/mobilenetv2_1.0_imagenet_144.onnx ../shared/data/imagenet-sample
 
-Every second image calibrates, the others give the figures, by ONNX Runtime on the exported QDQ model. A label is the
-number that a file's name starts with (`0012_n01530575.jpg`). BitOPs are those of the plan that `compile` takes for the
-board, against 8 bits with recomputed halos.
+Every second image calibrates (at most --calib-limit of them), the others give the figures, by ONNX Runtime on the
+exported QDQ model. Labels are those of the data, or the numbers that the files' names start with
+(`0012_n01530575.jpg`). BitOPs, RAM of feature maps and predicted cycles are those of the plan that `compile` takes for
+the board; BitOPs against 8 bits with recomputed halos, whose own cycles stand in the first row.
 """
 
 from __future__ import annotations
@@ -59,15 +60,18 @@ def run(graph: Graph, dataset: Dataset, *, qdq: bool) -> Outputs:
     return [[np.asarray(output) for output in session.run(None, dict(sample.inputs))] for sample in dataset]
 
 
-def reduction(chooser: BitChooser, network: QuantizedNetwork) -> float:
-    """How many times fewer BitOPs than with 8 bits and recomputed halos, by the plan for the board."""
-    planned = choose_plan(network.program, chooser.board, chooser.budget, chooser.patches, may_overflow=True)
-    eight = 64 * recompute_macs(planned.candidate, network.program)
-    return eight / program_bitops(planned.candidate.program)
+def plan_figures(chooser: BitChooser, network: QuantizedNetwork, patches: PatchRequest) -> tuple[str, str, str]:
+    """By the plan for the board: how many times fewer BitOPs than with 8 bits and recomputed halos, cycles, RAM."""
+    candidate = choose_plan(network.program, chooser.board, chooser.budget, patches, may_overflow=True).candidate
+    eight = 64 * recompute_macs(candidate, network.program)
+    fewer = eight / program_bitops(candidate.program)
+    return f"{fewer:.2f}", f"{candidate.cycles / 1e6:.1f} M", f"{candidate.arena_bytes / 1024:.0f} KiB"
 
 
-def labels_of(folder: Path, indices: Sequence[int]) -> list[int] | None:
-    """The numbers that the file names start with; None where one has none."""
+def labels_of(everything: Dataset, folder: Path, indices: Sequence[int]) -> list[int] | None:
+    """Labels of the data, else the numbers that the file names start with; None where there are neither."""
+    if everything.labels is not None:
+        return [int(everything.labels[index]) for index in indices]
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     matches = [re.match(r"\d+(?=_)", files[index].name) for index in indices]
     return [int(match[0]) for match in matches if match] if all(matches) else None
@@ -79,32 +83,37 @@ def labels_of(folder: Path, indices: Sequence[int]) -> list[int] | None:
 @click.option("--preprocess", default="imagenet-crop", show_default=True)
 @click.option("--board", default="nucleo-f767", show_default=True)
 @click.option("--patch", default="auto", show_default=True)
+@click.option("--calib-limit", default=100, show_default=True)
 @click.option("--only", default="", help="Only choices whose name holds this.")
-def main(model: Path, images: Path, preprocess: str, board: str, patch: str, only: str) -> None:
+def main(model: Path, images: Path, preprocess: str, board: str, patch: str, calib_limit: int, only: str) -> None:
     """Measures and prints the table."""
     original = simplify(load_onnx(read_network(model)))
     specs = input_specs(original)
     everything = open_dataset(images, specs, load_preprocess(preprocess, specs[0]))
     chosen, held_out = range(0, len(everything), 2), range(1, len(everything), 2)
-    calibration, evaluation = Subset(everything, chosen), Subset(everything, held_out)
+    calibration, evaluation = Subset(everything, chosen).take(calib_limit), Subset(everything, held_out)
     clock = StageClock(SilentProgress())
     prepared = prepare(original, calibration, clock=clock)
     target = load_board(board)
     chooser = BitChooser(
         prepared.graph, prepared.calibration, calibration, target, budget_of(target), PatchRequest(patch), clock
     )
-    expected, labels = run(original, evaluation, qdq=False), labels_of(images, held_out)
-    table = Table("", "fewer BitOPs", "top-1", "agreement", "SQNR", title=f"{model.stem}, {len(evaluation)} images")
+    expected, labels = run(original, evaluation, qdq=False), labels_of(everything, images, held_out)
+    title = f"{model.stem} on {board}, {len(calibration)} images of calibration, {len(evaluation)} others"
+    table = Table("", "fewer BitOPs", "cycles", "RAM", "top-1 (float)", "agreement", "SQNR", title=title)
     for name, request in CHOICES:
         if only not in name:
             continue
         network = chooser.choose(request)
+        if request.weights == "8" and request.maps == "8":
+            recomputed = plan_figures(chooser, network, PatchRequest("3x3", halo="recompute"))
+            table.add_row("8 bit, 3x3 patches, halos recomputed", *recomputed)
         outputs = run(network.graph, evaluation, qdq=True)
         report = compare(expected, outputs, prepared.graph.outputs, labels=labels, classifier=True)
         top = "" if report.quantized is None else f"{100 * report.quantized:.1f} ({100 * (report.float_ or 0):.1f})"
         row = (
             name,
-            f"{reduction(chooser, network):.2f}",
+            *plan_figures(chooser, network, chooser.patches),
             top,
             f"{100 * (report.agreement or 0):.1f}",
             f"{report.outputs[0].sqnr_db or float('inf'):.1f} dB",
