@@ -20,6 +20,7 @@ import capstone
 from elftools.elf.constants import SH_FLAGS
 from elftools.elf.elffile import ELFFile
 
+from quantmcu.build.registers import Registers
 from quantmcu.build.signatures import Signature, Signatures, read_signatures
 from quantmcu.emulator.elf import Elf, Function
 from quantmcu.errors import QuantMCUError, ToolError
@@ -162,8 +163,11 @@ class StackAnalysis:
         frames = {f.address: Frame(f) for f in self._elf.functions}
         code = _Code(self._file, sorted(frames))
         for address, frame in frames.items():
+            registers = Registers()
             for instruction in code.instructions(address):
-                frame.nbytes += self._taken_off(frame, instruction.mnemonic.split(".")[0], instruction.op_str)
+                name = instruction.mnemonic.split(".")[0]
+                frame.nbytes += self._taken_off(frame, name, instruction.op_str, registers)
+                registers.follow(name, instruction.op_str, code.literal_of(instruction))
                 self._follow(frame, instruction, frames)
             frame.names = {value & ~1 for value in code.values_of(address) if value & 1} & frames.keys()
             if address != self._entry:  # it jumps to what it names
@@ -184,7 +188,7 @@ class StackAnalysis:
         elif operands.startswith("pc, ") and name in ("ldr", "mov", "add"):
             frame.calls_pointers = frame.calls_pointers or not operands.startswith("pc, [sp]")
 
-    def _taken_off(self, frame: Frame, name: str, operands: str) -> int:
+    def _taken_off(self, frame: Frame, name: str, operands: str, registers: Registers) -> int:
         """Bytes by which an instruction moves the stack pointer down."""
         if name in ("push", "vpush") or (name in ("stmdb", "vstmdb") and operands.startswith("sp!")):
             return _list_bytes(operands)
@@ -196,8 +200,10 @@ class StackAnalysis:
             return int(match[1], 16 if "0x" in match[0] else 10)
         if name in ("add", "addw") and _DECREMENT.match(operands):
             return 0
-        if name == "mov" and frame.function.address == self._entry:
+        if name == "mov" and (frame.function.address == self._entry or registers.points_into_frame(operands[4:])):
             return 0
+        if name == "add" and (step := registers.constant(operands[4:])) is not None:
+            return max(-step, 0)
         raise ToolError(
             "can't tell how much stack the firmware needs",
             where=f"{frame.function.name} in {self._elf.name}",
@@ -248,10 +254,17 @@ class _Code:
                 low[register] = int(rest[1:], 0)
             elif name == "movt" and register in low:
                 yield low[register] | int(rest[1:], 0) << 16
-            elif name == "ldr" and (match := _LITERAL.match(rest)):
-                address = ((instruction.address + 4) & ~3) + int(match[1] or "0", 0)
-                self._literals.add(address)
-                yield int.from_bytes(self._bytes(address, address + 4), "little")
+            elif (literal := self.literal_of(instruction)) is not None:
+                yield literal
+
+    def literal_of(self, instruction: Any) -> int | None:
+        """The constant of 32 bits that an instruction loads from beside the code."""
+        match = _LITERAL.match(instruction.op_str.partition(", ")[2])
+        if match is None or instruction.mnemonic.split(".")[0] != "ldr":
+            return None
+        address = ((instruction.address + 4) & ~3) + int(match[1] or "0", 0)
+        self._literals.add(address)
+        return int.from_bytes(self._bytes(address, address + 4), "little")
 
     def _code_ranges(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         inside = [mark for mark in self._marks if start < mark[0] < end]

@@ -46,6 +46,14 @@ def test_the_deepest_path_is_what_runs(compiler: str, function: str, arguments: 
     assert stack.need_of("other").nbytes >= 3000
 
 
+@GCC_AND_ZIG
+def test_large_frames_without_instructions_for_them(compiler: str) -> None:
+    """Armv6-M moves the stack pointer by a register, and comes back by the frame pointer."""
+    source = 'int f(int n) { char a[2000]; __asm volatile("" : : "r"(a) : "memory"); return a[n & 7]; }'
+    stack = StackAnalysis(compile_for_core([source], "cortex-m0plus", ("-O2", "-g"), compiler))
+    assert 2000 <= stack.need_of("f").nbytes < 2048
+
+
 def test_a_circle_has_no_bound() -> None:
     source = "int f(int n) { volatile int a[8]; a[n & 7] = n; return n ? f(n - 1) + a[0] : 0; }"
     stack, _ = analysed(source, "zig")

@@ -54,7 +54,7 @@ def test_random_programs_on_the_host(builder, core):
 
 
 @pytest.mark.slow
-@settings(RARELY, max_examples=25)
+@settings(RARELY, max_examples=12)
 @given(builder=any_builders(), core=st.sampled_from(sorted(CORES)))
 def test_random_programs_under_sanitizers(builder, core):
     assume(builder.steps)

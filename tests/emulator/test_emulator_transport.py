@@ -13,7 +13,7 @@ from small_firmware import start
 from quantmcu.device.transport import Deadline, SerialTransport
 from quantmcu.emulator.transport import EmulatorPty, EmulatorTransport
 
-ECHOED = bytes(b for b in range(256) if chr(b) not in "rwxeubogHsfFcmkhnz")
+ECHOED = bytes(b for b in range(256) if chr(b) not in "rwxeubogHsfFcmkhnzl")
 
 
 def read_all(transport, size):
