@@ -80,6 +80,11 @@ def packed_maps_only(name: str) -> bool:
     return "packed" in name or name.endswith("_bands")
 
 
+def shared_kernels_of_bytes() -> list[str]:
+    """Names of the kernels on maps of 8 bits that are not generated for a shape."""
+    return [k.name for k in all_kernels() if "generated" not in k.name and not packed_maps_only(k.name)]
+
+
 @cache
 def _objects(flags: tuple[str, ...]) -> list[Path]:
     """The kernels that are not generated, compiled once."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import kernel_driver
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
-from kernel_driver import CORTEX_M0, CORTEX_M4, CORTEX_M7, Core, check, kernel_named, packed_maps_only
+from kernel_driver import CORTEX_M0, CORTEX_M4, CORTEX_M7, Core, check, kernel_named, shared_kernels_of_bytes
 from kernel_steps import Case, steps_for
 
-from quantmcu.codegen.registry import all_kernels
 from quantmcu.codegen.single_step import build_image, kernel_sources, run_on_machine, unpack_codes
 
-KERNELS = [k.name for k in all_kernels() if "generated" not in k.name and not packed_maps_only(k.name)]
+KERNELS = shared_kernels_of_bytes()
 EVERY_SOURCE = tuple(path.name for path in kernel_sources())
 
 

@@ -11,7 +11,7 @@ from quantmcu.codegen.registry import all_kernels
 from quantmcu.program import steps
 from quantmcu.program.stages import PatchStage
 
-KERNELS = [kernel.name for kernel in all_kernels() if "generated" not in kernel.name and "packed" not in kernel.name]
+KERNELS = kernel_driver.shared_kernels_of_bytes()
 
 
 @pytest.mark.parametrize("name", KERNELS)
