@@ -61,7 +61,7 @@ def _call_cycles(call: Call) -> tuple[float, float]:
     if call.function in ("qmcu_copy", "qmcu_fill"):
         count = call.arguments[-1]
         assert isinstance(count, int)
-        return (0.9 * count + 65, 0.45 * count + 30) if call.function == "qmcu_copy" else (1.3 * count, 0.57 * count)
+        return (0.9 * count + 82, 0.45 * count + 30) if call.function == "qmcu_copy" else (1.3 * count, 0.57 * count)
     counts = call.fields["counts"]
     assert isinstance(counts, tuple)
     pieces = math.prod(count for count in counts if count)
@@ -69,7 +69,7 @@ def _call_cycles(call: Call) -> tuple[float, float]:
         return 29.0 * pieces, 12.0 * pieces
     size = call.fields["element_bytes"]
     assert isinstance(size, int)
-    return (17.0 * pieces, 7.2 * pieces) if size == 1 else ((0.9 * size + 65) * pieces, (0.45 * size + 30) * pieces)
+    return (17.0 * pieces, 7.2 * pieces) if size == 1 else ((0.9 * size + 82) * pieces, (0.45 * size + 30) * pieces)
 
 
 class _Movement(Kernel):
@@ -239,7 +239,7 @@ class GatherPortable(Kernel):
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
         moved, pixels = context.output.nbytes, context.output.elements // context.output.shape[-1]
-        return cycles_on(context.core, m4=0.9 * moved + 68 * pixels, m7=0.45 * moved + 30 * pixels)
+        return cycles_on(context.core, m4=0.9 * moved + 81 * pixels, m7=0.45 * moved + 30 * pixels)
 
     def lower(self, context: StepContext) -> LoweredStep:
         """One call."""

@@ -79,8 +79,8 @@ class PackedConv2D(Kernel):
         unpacked = tiles * step.weight.size + pixels * step.groups * step.weight[0].size
         return cycles_on(
             context.core,
-            m4=9.3 * macs(context) + 46 * outputs + 14 * unpacked + 600,
-            m7=3.6 * macs(context) + 30 * outputs + 6 * unpacked + 600,
+            m4=9.3 * macs(context) + 46 * outputs + 3.2 * unpacked + 1000,
+            m7=3.6 * macs(context) + 30 * outputs + 1.4 * unpacked + 840,
         )
 
     def lower(self, context: StepContext) -> LoweredStep:
