@@ -10,6 +10,7 @@ import pytest
 from test_weight_reconstruction import LAYERS, images, network  # noqa: F401  (images is a fixture)
 
 from quantmcu.bitwidths import BitChooser, BitsRequest
+from quantmcu.bitwidths.weights import constant_bytes
 from quantmcu.build.host import HostModel
 from quantmcu.codegen.emit import emit_model
 from quantmcu.codegen.kernel import Core
@@ -54,7 +55,7 @@ def test_weights_keep_8_bits_where_they_fit(chooser: BitChooser) -> None:
 
 @pytest.mark.parametrize("missing", [60, 300])
 def test_auto_lowers_layers_until_the_flash_suffices(chooser: BitChooser, missing: int) -> None:
-    room = chooser._constant_bytes(chooser.choose(BitsRequest()).program) - missing
+    room = constant_bytes(chooser.choose(BitsRequest()).program, Core.of(BOARD)) - missing
     tight = with_budget(chooser, constant_bytes=room, flash_bytes=0)
     chosen = tight.choose(BitsRequest())
     assert chosen.weight_bits
