@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_quantize import images, small_network  # noqa: F401  (images is a fixture)
+from small_networks import residual_network
 
 from quantmcu.accuracy_drop import OPTION, DropLimit, check_drop
 from quantmcu.bitwidths import BitChooser, BitsRequest
@@ -21,17 +21,17 @@ BOARD = load_board("nucleo-f446")
 
 
 def chooser_of(dataset: Dataset) -> BitChooser:
-    graph = small_network()
+    graph = residual_network()
     clock = StageClock(SilentProgress())
     return BitChooser(graph, calibrate(graph, dataset), dataset, BOARD, budget_of(BOARD), PatchRequest("off"), clock)
 
 
-def test_a_wider_limit_allows_fewer_bitops(images: Dataset) -> None:  # noqa: F811
-    calibration, held_out = held_out_split(images, OPTION)
+def test_a_wider_limit_allows_fewer_bitops(varied_images: Dataset) -> None:
+    calibration, held_out = held_out_split(varied_images, OPTION)
     chooser = chooser_of(calibration)
     costs = []
     for points in (0.0, 100.0):
-        limit = DropLimit(points, small_network(), held_out)
+        limit = DropLimit(points, residual_network(), held_out)
         network = limit.choose(chooser, BitsRequest(maps="mixed"))
         assert limit.drop(network) <= points
         costs.append(program_bitops(network.program))
@@ -40,10 +40,10 @@ def test_a_wider_limit_allows_fewer_bitops(images: Dataset) -> None:  # noqa: F8
     assert "20 held-out samples (agreement with float), 100 are allowed" in chooser.clock.notes[-1]
 
 
-def test_too_tight_a_limit_is_an_error(images: Dataset) -> None:  # noqa: F811
-    calibration, held_out = held_out_split(images, OPTION)
+def test_too_tight_a_limit_is_an_error(varied_images: Dataset) -> None:
+    calibration, held_out = held_out_split(varied_images, OPTION)
     chooser = chooser_of(calibration)
-    graph = small_network()
+    graph = residual_network()
     other = graph.with_ops(  # a float model with other scores: nothing quantized agrees with it
         type(op)(**{**vars(op), "weight": -op.weight}) if op.name == "scores" else op  # type: ignore[attr-defined]
         for op in graph.ops
@@ -52,13 +52,13 @@ def test_too_tight_a_limit_is_an_error(images: Dataset) -> None:  # noqa: F811
         DropLimit(5, other, held_out).choose(chooser, BitsRequest(maps="mixed"))
 
 
-def test_samples_are_in_one_set_only(images: Dataset) -> None:  # noqa: F811
-    calibration, held_out = held_out_split(images, OPTION)
+def test_samples_are_in_one_set_only(varied_images: Dataset) -> None:
+    calibration, held_out = held_out_split(varied_images, OPTION)
     assert (len(calibration), len(held_out)) == (40, 20)
     seen = {sample.inputs["x"].tobytes() for part in (calibration, held_out) for sample in part}
     assert len(seen) == 60
     with pytest.raises(UsageError, match="needs at least 3 calibration samples"):
-        held_out_split(images.take(2), OPTION)
+        held_out_split(varied_images.take(2), OPTION)
 
 
 def test_wrong_requests() -> None:
@@ -73,8 +73,8 @@ def test_wrong_requests() -> None:
         check_drop(200, "mixed", None, "auto")
 
 
-def test_only_classifiers(images: Dataset) -> None:  # noqa: F811
-    graph = small_network()
+def test_only_classifiers(varied_images: Dataset) -> None:
+    graph = residual_network()
     maps = graph.with_ops(graph.ops[:4], outputs=("d",), output_layouts=(None,))
     with pytest.raises(UsageError, match="the model is no classifier"):
-        DropLimit(1, maps, images)
+        DropLimit(1, maps, varied_images)

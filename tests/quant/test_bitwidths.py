@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnxruntime
 import pytest
-from test_weight_reconstruction import LAYERS, images, network  # noqa: F401  (images is a fixture)
+from small_networks import LAYERS
 
 from quantmcu.bitwidths import BitChooser, BitsRequest
 from quantmcu.bitwidths.weights import constant_bytes
@@ -20,22 +20,15 @@ from quantmcu.data import Dataset
 from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.export import export_onnx
 from quantmcu.ir import Graph, ops
-from quantmcu.memory.budget import Budget, budget_of
+from quantmcu.memory.budget import Budget
 from quantmcu.patch.request import PatchRequest
 from quantmcu.planning import choose_plan
 from quantmcu.progress import SilentProgress, StageClock
-from quantmcu.quant import calibrate, weight_bytes
+from quantmcu.quant import weight_bytes
 from quantmcu.reference import execute
 from quantmcu.targets import load_board
 
 BOARD = load_board("nucleo-f446")
-
-
-@pytest.fixture(scope="module")
-def chooser(images: Dataset) -> BitChooser:  # noqa: F811
-    graph = network()
-    clock = StageClock(SilentProgress())
-    return BitChooser(graph, calibrate(graph, images), images, BOARD, budget_of(BOARD), PatchRequest(), clock)
 
 
 def layers_of(graph: Graph) -> list[ops.Conv2D | ops.Dense]:
@@ -72,7 +65,7 @@ def test_too_little_flash_says_what_the_fewest_bits_need(chooser: BitChooser) ->
         with_budget(chooser, constant_bytes=900, flash_bytes=0).choose(BitsRequest())
 
 
-def test_mixed_maps_agree_with_the_exported_model(chooser: BitChooser, images: Dataset) -> None:  # noqa: F811
+def test_mixed_maps_agree_with_the_exported_model(chooser: BitChooser, images: Dataset) -> None:
     chosen = chooser.choose(BitsRequest(maps="mixed", weights="4", lam=0.3, information="sqnr"))
     assert set(chosen.weight_bits) == set(LAYERS) - {"grouped"}
     assert chosen.map_bits
@@ -113,7 +106,7 @@ def test_wrong_requests() -> None:
 
 @pytest.mark.parametrize("patches", ["off", "2x2"])
 def test_generated_c_of_mixed_bits_equals_the_reference(
-    chooser: BitChooser, images: Dataset, patches: str  # noqa: F811
+    chooser: BitChooser, images: Dataset, patches: str
 ) -> None:
     chosen = chooser.choose(BitsRequest(maps="mixed", weights="4", lam=0.1, information="sqnr"))
     request = PatchRequest(patches) if patches == "off" else PatchRequest(patches, "expand")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from test_bitwidths import chooser  # noqa: F401  (a fixture)
-from test_weight_reconstruction import images  # noqa: F401  (a fixture)
 
 from quantmcu.bitwidths import BitChooser, BitsRequest
 from quantmcu.errors import UsageError
@@ -38,7 +36,7 @@ def test_takes_the_least_loss_for_each_bitop() -> None:
 
 
 @pytest.mark.parametrize("reduction", [1.3, 2.0])
-def test_network_reaches_the_reduction(chooser: BitChooser, reduction: float) -> None:  # noqa: F811
+def test_network_reaches_the_reduction(chooser: BitChooser, reduction: float) -> None:
     off = replace(chooser, patches=PatchRequest("off"))
     eight = program_bitops(off.choose(BitsRequest()).program)
     chosen = off.choose(BitsRequest(maps="mixed", reduction=reduction))

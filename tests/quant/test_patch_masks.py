@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
-from test_weight_reconstruction import images, network  # noqa: F401  (images is a fixture)
+from small_networks import grouped_network
 
 from quantmcu.data import Dataset
 from quantmcu.export import export_onnx
@@ -32,8 +32,8 @@ def noise_of(graph: Graph, quantized: Graph, samples: Dataset) -> float | None:
     return report.outputs[0].sqnr_db
 
 
-def test_masks(images: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    graph, samples = network(), images.take(10)
+def test_masks(images: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph, samples = grouped_network(), images.take(10)
     calibration = calibrate(graph, images)
     wide = quantize(graph, calibration)
     narrow = branch_graph(wide, calibration, ("a", "b"), {"a": 4, "b": 4})

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_quantize import images, outputs_of, small_network  # noqa: F401  (images is a fixture)
+from small_networks import outputs_of, residual_network
 
 from quantmcu.data import Dataset
 from quantmcu.export import export_onnx
@@ -22,7 +22,7 @@ from quantmcu.quant.tails import tails
 
 def uneven_network(activation: ops.Clamp) -> Graph:
     """The small network with channels of very different sizes behind the first layers, read by a depthwise one only."""
-    graph = small_network()
+    graph = residual_network()
     sizes = np.geomspace(0.02, 2, 8).astype(np.float32)
 
     def changed(op: ops.Op) -> ops.Op:
@@ -43,20 +43,20 @@ def deviation(wanted: Graph, got: Graph, dataset: Dataset, *, qdq: bool = False)
 
 @pytest.mark.parametrize("activation", [ops.Clamp(low=0.0), ops.Clamp(0.0, 6.0)], ids=["relu", "relu6"])
 def test_equalization_keeps_the_function_on_what_calibration_saw(
-    activation: ops.Clamp, images: Dataset  # noqa: F811
+    activation: ops.Clamp, varied_images: Dataset
 ) -> None:
     graph = uneven_network(activation)
-    extremes = channel_extremes(graph, images)
+    extremes = channel_extremes(graph, varied_images)
     equalized = equalize(graph, extremes)
-    assert deviation(graph, equalized, images) > 100
-    before, after = extremes["a"], channel_extremes(equalized, images)["a"]
+    assert deviation(graph, equalized, varied_images) > 100
+    before, after = extremes["a"], channel_extremes(equalized, varied_images)["a"]
     assert after.min() / after.max() > 2 * before.min() / before.max()
 
 
-def test_a_bound_stays_below_the_original_one(images: Dataset) -> None:  # noqa: F811
+def test_a_bound_stays_below_the_original_one(varied_images: Dataset) -> None:
     graph = uneven_network(ops.Clamp(0.0, 6.0))
-    equalized = equalize(graph, channel_extremes(graph, images.take(3)))
-    loud = images.inputs(0)["x"] * 50
+    equalized = equalize(graph, channel_extremes(graph, varied_images.take(3)))
+    loud = varied_images.inputs(0)["x"] * 50
     values = {}
     for which in (graph, equalized):
         inner = replace(which, outputs=("a",), output_layouts=()).with_ops(which.ops[:1])
@@ -74,19 +74,19 @@ def original_over_scaled(graph: Graph, equalized: Graph) -> np.ndarray:
     return (np.abs(first.weight).sum((1, 2, 3)) / np.abs(second.weight).sum((1, 2, 3)))  # NHWC
 
 
-def test_equalized_channels_quantize_better(images: Dataset) -> None:  # noqa: F811
+def test_equalized_channels_quantize_better(varied_images: Dataset) -> None:
     graph = uneven_network(ops.Clamp(low=0.0))
-    plain = quantize(graph, calibrate(graph, images))
+    plain = quantize(graph, calibrate(graph, varied_images))
     clock = StageClock(SilentProgress())
-    prepared = prepare(graph, images, clock=clock)
+    prepared = prepare(graph, varied_images, clock=clock)
     better = quantize(prepared.graph, prepared.calibration)
-    assert deviation(graph, better, images, qdq=True) > deviation(graph, plain, images, qdq=True)
+    assert deviation(graph, better, varied_images, qdq=True) > deviation(graph, plain, varied_images, qdq=True)
     assert set(clock.seconds) == {"calibrate", "ranges"}
 
 
-def test_search_clips_what_the_outputs_do_not_need(images: Dataset) -> None:  # noqa: F811
+def test_search_clips_what_the_outputs_do_not_need(varied_images: Dataset) -> None:
     """A rare huge value that only a saturating layer reads: the measured range leaves it out."""
-    graph = small_network()
+    graph = residual_network()
 
     def changed(op: ops.Op) -> ops.Op:
         if isinstance(op, ops.Conv2D) and op.name == "project":
@@ -94,10 +94,10 @@ def test_search_clips_what_the_outputs_do_not_need(images: Dataset) -> None:  # 
         return op
 
     graph = graph.with_ops(changed(op) for op in graph.ops)
-    calibration = calibrate(graph, images)
-    searched = search_ranges(graph, calibration, images, limit=8)
+    calibration = calibrate(graph, varied_images)
+    searched = search_ranges(graph, calibration, varied_images, limit=8)
     assert set(searched.chosen) == {(name, 8) for name in graph.tensors}
-    for tail in tails(graph, images.take(8), list(graph.tensors)):
+    for tail in tails(graph, varied_images.take(8), list(graph.tensors)):
         movements = []
         for found in (calibration, searched):
             qparams = qparams_of_range(*found.range(graph.tensor(tail.name), 8), 8)
@@ -108,13 +108,13 @@ def test_search_clips_what_the_outputs_do_not_need(images: Dataset) -> None:  # 
     assert calibration.chosen == {}
 
 
-def test_tails_end_before_probabilities_and_start_anywhere(images: Dataset) -> None:  # noqa: F811
-    graph = small_network()
+def test_tails_end_before_probabilities_and_start_anywhere(varied_images: Dataset) -> None:
+    graph = residual_network()
     softmax = ops.Softmax(name="softmax", inputs=("y",), outputs=("p",))
     tensors = [replace(graph.tensor("y"), name="p")]
     graph = replace(graph, outputs=("p",)).with_ops((*graph.ops, softmax), tensors)
     seen = []
-    for tail in tails(graph, images.take(4), ["x", "a", "d", "y"]):
+    for tail in tails(graph, varied_images.take(4), ["x", "a", "d", "y"]):
         seen.append(tail.name)
         assert tail.movement(lambda i, t=tail: t.samples[i][t.name]) < 1e-10
         assert tail.movement(lambda i, t=tail: t.samples[i][t.name] * 0) > 0.1

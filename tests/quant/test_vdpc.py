@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_weight_reconstruction import images, network  # noqa: F401  (images is a fixture)
+from small_networks import grouped_network
 
 from quantmcu.data import Dataset
 from quantmcu.errors import UsageError
@@ -45,18 +45,18 @@ def patched(graph: Graph) -> Program:
 
 
 @pytest.fixture(scope="module")
-def calibration(images: Dataset) -> Calibration:  # noqa: F811
-    return calibrate(network(), images)
+def calibration(images: Dataset) -> Calibration:
+    return calibrate(grouped_network(), images)
 
 
 @pytest.fixture(scope="module")
 def branches(calibration: Calibration) -> tuple[Program, Program]:
     """The network with all 8 bits, and with the stage's inner maps at 4."""
-    base = quantize(network(), calibration)
+    base = quantize(grouped_network(), calibration)
     return patched(base), patched(branch_graph(base, calibration, LOCAL, dict.fromkeys(LOCAL, 4)))
 
 
-def inputs_of(images: Dataset, program: Program, index: int) -> dict[str, np.ndarray]:  # noqa: F811
+def inputs_of(images: Dataset, program: Program, index: int) -> dict[str, np.ndarray]:
     sample = images[index].inputs["x"].transpose(0, 2, 3, 1)
     qparams = program.values["x"].qparams
     assert qparams is not None
@@ -94,7 +94,7 @@ def test_classes_by_position_and_at_random() -> None:
     assert largest_classes(errors, 0.25).tolist() == [False, True, False, False]
 
 
-def test_static_classes_stitch_the_two_branches(branches: tuple[Program, Program], images: Dataset) -> None:  # noqa: F811
+def test_static_classes_stitch_the_two_branches(branches: tuple[Program, Program], images: Dataset) -> None:
     wide, narrow = branches
     inputs = inputs_of(images, wide, 3)
     whole = [execute(program, inputs, keep_all=True)["c"] for program in branches]
@@ -110,7 +110,7 @@ def test_static_classes_stitch_the_two_branches(branches: tuple[Program, Program
 
 
 def test_dynamic_classes_follow_the_codes(
-    branches: tuple[Program, Program], images: Dataset, tmp_path: Path  # noqa: F811
+    branches: tuple[Program, Program], images: Dataset, tmp_path: Path
 ) -> None:
     wide, narrow = branches
     qparams = wide.values["x"].qparams
@@ -133,8 +133,8 @@ def test_dynamic_classes_follow_the_codes(
     np.testing.assert_array_equal(execute(loaded, inputs)["y"], execute(dynamic, inputs)["y"])
 
 
-def test_classes_have_ranges_of_their_own(calibration: Calibration, images: Dataset) -> None:  # noqa: F811
-    graph = network()
+def test_classes_have_ranges_of_their_own(calibration: Calibration, images: Dataset) -> None:
+    graph = grouped_network()
     base = quantize(graph, calibration)
     cells = stage_of(patched(base)).cells
     regions = [cell.regions["x"] for cell in cells]
@@ -163,13 +163,13 @@ def test_classes_have_ranges_of_their_own(calibration: Calibration, images: Data
 
 def test_branches_that_do_not_fit_together(branches: tuple[Program, Program], calibration: Calibration) -> None:
     wide, _ = branches
-    other = split_program(lower(quantize(network(), calibration)), [StagePlan("expand", (3, 3))])
+    other = split_program(lower(quantize(grouped_network(), calibration)), [StagePlan("expand", (3, 3))])
     with pytest.raises(ValueError, match="different stages"):
         with_static_classes(wide, other, [True] * 6)
     with pytest.raises(ValueError, match="5 classes for 6 cells"):
         with_static_classes(wide, branches[1], [True] * 5)
     with pytest.raises(ValueError, match="b is not among the inputs"):
         with_dynamic_classes(*branches, OutlierTest("b", 0, 255))
-    narrow_output = branch_graph(quantize(network(), calibration), calibration, ("c",), {"c": 4})
+    narrow_output = branch_graph(quantize(grouped_network(), calibration), calibration, ("c",), {"c": 4})
     with pytest.raises(ValueError, match="c is quantized differently"):
         with_static_classes(wide, patched(narrow_output), [True] * 6)

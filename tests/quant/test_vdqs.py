@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_weight_reconstruction import LAYERS, images, network  # noqa: F401  (images is a fixture)
+from small_networks import grouped_network
 
 from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.select import select_kernels
@@ -133,8 +133,8 @@ def test_baselines() -> None:
     assert random_bits(MAPS, 4, 230.0, 1) == random_bits(MAPS, 4, 230.0, 1)
 
 
-def test_network_end_to_end(images: Dataset) -> None:  # noqa: F811
-    graph = network()
+def test_network_end_to_end(images: Dataset) -> None:
+    graph = grouped_network()
     calibration = calibrate(graph, images)
     program = lower(quantize(graph, calibration))
     patched = split_program(program, [StagePlan("expand", (3, 3))])

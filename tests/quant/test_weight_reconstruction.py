@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_networks import LAYERS, grouped_network
 
 from quantmcu.data import Dataset, InputSpec, open_dataset
 from quantmcu.errors import QuantMCUError
@@ -16,42 +17,8 @@ from quantmcu.quant.rounding import round_by_covariance
 from quantmcu.quant.weight_bits import WeightOption, choose_weight_bits, measure_options, weight_bytes
 
 
-def network() -> Graph:
-    """A dense 3x3, a grouped and a pointwise convolution, and a classifier."""
-    rng = np.random.default_rng(0)
-
-    def conv(name: str, source: str, output: str, shape: tuple[int, ...], **more: object) -> ops.Conv2D:
-        weight = (rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
-        bias = (rng.standard_normal(shape[0]) * 0.1).astype(np.float32)
-        return ops.Conv2D(name=name, inputs=(source,), outputs=(output,), weight=weight, bias=bias, **more)  # type: ignore[arg-type]
-
-    dense = rng.standard_normal((7, 24)).astype(np.float32)
-    operators = (
-        conv("stem", "x", "a", (16, 3, 3, 3), pads=(1, 0, 1, 2), strides=(2, 1), activation=ops.Clamp(low=0.0)),
-        conv("grouped", "a", "b", (8, 1, 3, 4), pads=(0, 1, 0, 1), groups=4, activation=ops.Clamp(low=0.0)),
-        conv("expand", "b", "c", (24, 1, 1, 8), activation=ops.Clamp(low=0.0)),
-        ops.AveragePool(name="mean", inputs=("c",), outputs=("d",), kernel=(6, 12)),
-        ops.Reshape(name="flat", inputs=("d",), outputs=("e",)),
-        ops.Dense(name="scores", inputs=("e",), outputs=("y",), weight=dense, bias=np.zeros(7, np.float32)),
-    )
-    shapes = {"x": (1, 12, 12, 3), "a": (1, 6, 12, 16), "b": (1, 6, 12, 8), "c": (1, 6, 12, 24)}
-    shapes |= {"d": (1, 1, 1, 24), "e": (1, 24), "y": (1, 7)}
-    tensors = {name: Tensor(name, shape) for name, shape in shapes.items()}
-    return Graph("small", ("x",), ("y",), operators, tensors, ((0, 2, 3, 1),), (None,))
-
-
-LAYERS = ("stem", "grouped", "expand", "scores")
-
-
-@pytest.fixture(scope="module")
-def images() -> Dataset:
-    rng = np.random.default_rng(1)
-    smooth = rng.standard_normal((50, 3, 12, 12)).cumsum(axis=2).cumsum(axis=3) / 6
-    return open_dataset(smooth.astype(np.float32), (InputSpec("x", (1, 3, 12, 12)),))
-
-
 def test_moments_are_those_of_the_receptive_fields(images: Dataset) -> None:
-    moments = input_moments(network(), images, LAYERS)
+    moments = input_moments(grouped_network(), images, LAYERS)
     stem = moments["stem"]
     fields = []
     for sample in images:
@@ -109,7 +76,7 @@ def test_uncorrelated_inputs_round_to_the_nearest() -> None:
 
 
 def test_options_tell_which_layer_can_do_with_fewer_bits(images: Dataset) -> None:
-    graph = network()
+    graph = grouped_network()
     calibration = calibrate(graph, images)
     moments = input_moments(graph, images, LAYERS)
     quantized = {bits: quantize(graph, calibration, weight_bits=bits, moments=moments) for bits in (8, 4)}
@@ -128,7 +95,7 @@ def test_options_tell_which_layer_can_do_with_fewer_bits(images: Dataset) -> Non
 
 
 def test_gptq_with_bias_correction_beats_nearest_rounding(images: Dataset) -> None:
-    graph = network()
+    graph = grouped_network()
     calibration = calibrate(graph, images)
     moments = input_moments(graph, images, LAYERS)
     losses = []
@@ -139,10 +106,10 @@ def test_gptq_with_bias_correction_beats_nearest_rounding(images: Dataset) -> No
 
 
 def test_bytes_count_each_output_channel_from_a_new_byte() -> None:
-    dense = network().ops[-1]
+    dense = grouped_network().ops[-1]
     assert isinstance(dense, ops.Dense)
     assert [weight_bytes(dense, bits) for bits in (8, 4, 2)] == [168, 84, 42]
-    stem = network().ops[0]
+    stem = grouped_network().ops[0]
     assert isinstance(stem, ops.Conv2D)
     assert [weight_bytes(stem, bits) for bits in (8, 4, 2)] == [16 * 27, 16 * 14, 16 * 7]
 
