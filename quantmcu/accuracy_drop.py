@@ -14,11 +14,11 @@ from quantmcu.ir import Graph
 from quantmcu.quant import is_classifier
 
 OPTION = "--max-accuracy-drop"
-REDUCTIONS = (1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0)
-"""Candidates: how many times fewer BitOPs than with 8 bits."""
+REDUCTIONS = (1.0, 1.15, 1.3, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 11.0, 16.0)
+"""Candidates: how many times fewer BitOPs than with 8 bits, as far as the bits allow."""
 
 
-def check_drop(points: float | None, bits: str, reduction: float | None, vdpc: str) -> None:
+def check_drop(points: float | None, bits: BitsRequest, vdpc: str) -> None:
     """Refuses what does not go together with a limit of `points`.
 
     Raises:
@@ -28,9 +28,9 @@ def check_drop(points: float | None, bits: str, reduction: float | None, vdpc: s
         return
     if not 0 <= points <= 100:
         raise UsageError(f"{points:g} points are out of range", OPTION, hint="a number from 0 to 100")
-    if bits != "mixed":
+    if not bits.is_mixed:
         raise UsageError("needs --bits mixed", OPTION, "8 bits everywhere leave nothing to choose")
-    others = {"--bitops-reduction": reduction is not None, f"--vdpc {vdpc}": vdpc in ("dynamic", "static")}
+    others = {"--bitops-reduction": bits.reduction is not None, f"--vdpc {vdpc}": vdpc in ("dynamic", "static")}
     for other, asked in others.items():
         if asked:
             raise UsageError(f"does not go with {other}", OPTION, "both choose the bits", "leave one of them out")
@@ -79,24 +79,24 @@ class DropLimit:
         Raises:
             QuantMCUError: even without lowering more than the flash asks for, too much is lost.
         """
+        reductions = [x for x in REDUCTIONS if x <= request.most_reduction]
         found: dict[float, tuple[float, QuantizedNetwork]] = {}
 
         def drop(reduction: float) -> float:
-            wanted = replace(request, maps="mixed", reduction=reduction)
+            wanted = replace(request, reduction=reduction)
             network = chooser.choose(wanted)
             found[reduction] = self.drop(network), network
             return found[reduction][0]
 
-        if drop(REDUCTIONS[0]) > self.points:
+        if drop(reductions[0]) > self.points:
             raise QuantMCUError(
-                f"{found[REDUCTIONS[0]][0]:.1f} points are lost without saving any BitOPs, "
-                f"{self.points:g} are allowed",
+                f"{found[reductions[0]][0]:.1f} points are lost without saving any BitOPs, {self.points:g} are allowed",
                 OPTION,
                 f"measured on {len(self.held_out)} held-out samples; the flash may have asked for weights of 4 bits",
                 "allow more, give more calibration data, or choose a board with more flash",
             )
-        kept = bisect_right(REDUCTIONS, self.points, lo=1, key=drop) - 1
-        reduction = REDUCTIONS[kept]
+        kept = bisect_right(reductions, self.points, lo=1, key=drop) - 1
+        reduction = reductions[kept]
         lost, network = found[reduction]
         chooser.clock.note(
             f"{reduction:g} times fewer BitOPs lose {lost:.1f} points on {len(self.held_out)} held-out samples "

@@ -192,6 +192,7 @@ def explore(
     lams: Sequence[float] = LAMBDAS,
     bitops_reductions: Sequence[float] = REDUCTIONS,
     phis: Sequence[float] | None = None,
+    bits: str = "mixed",
     weight_bits: str = "auto",
     information: Information = "measured",
     ram: int | None = None,
@@ -213,6 +214,7 @@ def explore(
         lams: VDQS is tried with each.
         bitops_reductions: weights and maps are lowered together to each of so many times fewer BitOPs.
         phis: VDPC is tried with each, beside random patches; None: a row of values if `patch` or `split_at` is given.
+        bits: what feature maps may have: "mixed" (8 and 4), or a list such as "8,4,2".
         weight_bits, information: of VDQS, VDPC and the baselines, as of `compile`.
         patch, split_at, halo, objective, input_on_demand: as of `compile`.
         progress: told of the stages.
@@ -237,7 +239,7 @@ def explore(
         weight_bits=weight_bits,
         information=information,
     )
-    sweep = Sweep(tuple(lams), tuple(bitops_reductions), None if phis is None else tuple(phis))
+    sweep = Sweep(tuple(lams), tuple(bitops_reductions), None if phis is None else tuple(phis), bits)
     return explore_model(request, sweep, progress)
 
 

@@ -114,7 +114,7 @@ def divide(
     Raises:
         QuantMCUError: no stage with recomputed halos is possible, or none fits.
     """
-    if not request.is_tried(bits.maps, bits.reduction, chooser.patches):
+    if not request.is_tried(bits.is_mixed, bits.reduction, chooser.patches):
         return None
     divided = divide_network(chooser, bits, request, optimize)
     division, clock = divided.division, chooser.clock

@@ -38,8 +38,9 @@ class Sweep:
 
     Attributes:
         lams: for the score of VDQS, 0 .. 1.
-        reductions: for weights and maps lowered together: how many times fewer BitOPs, 1 .. 4.
+        reductions: for weights and maps lowered together: how many times fewer BitOPs, 1 .. 4 (16 with 2 bits).
         phis: for VDPC, between 0 and 1; None: PHIS where patches that can have classes are asked for, else none.
+        bits: what maps may have: "mixed" (8 and 4) or a list such as "8,4,2".
 
     Raises:
         UsageError: neither, or a value is out of range.
@@ -48,12 +49,15 @@ class Sweep:
     lams: tuple[float, ...] = LAMBDAS
     reductions: tuple[float, ...] = REDUCTIONS
     phis: tuple[float, ...] | None = None
+    bits: str = "mixed"
 
     def __post_init__(self) -> None:
+        if not BitsRequest(self.bits).is_mixed:
+            raise UsageError("leaves nothing to explore", "--bits", hint="mixed (8 or 4), or a list such as 8,4,2")
         for lam in self.lams:
-            BitsRequest(maps="mixed", lam=lam)
+            BitsRequest(self.bits, lam=lam)
         for reduction in self.reductions:
-            BitsRequest(maps="mixed", reduction=reduction)
+            BitsRequest(self.bits, reduction=reduction)
         if not self.lams:
             raise UsageError("no value", "--lam", hint=f"one or more numbers from 0 to 1, such as {DEFAULT_LAMBDA}")
 
@@ -67,7 +71,7 @@ class Sweep:
         found = [ClassesRequest("dynamic", phi) for phi in (PHIS if possible else ()) if self.phis is None]
         found += [ClassesRequest("dynamic", phi) for phi in self.phis or ()]
         for request in found:
-            request.check("mixed", None, patches)
+            request.check(True, None, patches)
         return found
 
     @property
@@ -227,7 +231,7 @@ def explore_model(request: CompileRequest, sweep: Sweep, progress: Progress | No
     progress = progress or SilentProgress()
     clock = StageClock(progress)
     board = request.board if isinstance(request.board, Board) else load_board(request.board)
-    wanted, classes = replace(request, bits="mixed").bitwidths, sweep.classes(request.patches)
+    wanted, classes = replace(request, bits=sweep.bits).bitwidths, sweep.classes(request.patches)
     prepared = prepare_model(request, board, clock, "explore")
     assert prepared.held_out is not None
     held_out = HeldOut(prepared.original, prepared.held_out)
@@ -272,39 +276,36 @@ def _variants(chooser: BitChooser, wanted: BitsRequest, sweep: Sweep) -> Iterato
         if weights != "8":
             label = "weights auto" if weights == "auto" else f"weights of {weights} bits"
             yield Variant("weights", label, None, f"--weight-bits {weights}", chosen(maps="8", weights=weights))
-    given = _weights_option(wanted)
+    given, bits = _weights_option(wanted), f"--bits {wanted.maps}"
     for lam in sweep.lams:
-        yield Variant("vdqs", f"VDQS, lambda {lam:g}", lam, f"--bits mixed --lam {lam:g}{given}", chosen(lam=lam))
+        yield Variant("vdqs", f"VDQS, lambda {lam:g}", lam, f"{bits} --lam {lam:g}{given}", chosen(lam=lam))
     for reduction in sweep.reductions:
-        options = f"--bits mixed --bitops-reduction {reduction:g}{given}"
+        options = f"{bits} --bitops-reduction {reduction:g}{given}"
         yield Variant("together", f"together, {reduction:g} x", reduction, options, chosen(reduction=reduction))
 
     def budget_of_middle(maps: Sequence[FeatureMap]) -> float:
         bits = chosen(lam=sweep.middle)().map_bits
         return sum(m.option(bits.get(m.name, 8)).cost for m in maps)
 
+    fewest = wanted.candidates[-1]
     baselines: dict[str, Callable[[Sequence[FeatureMap]], dict[str, int]]] = {
-        "all maps of 4 bits": lambda maps: uniform_bits(maps, 4),
-        "least error first": lambda maps: ranked_bits(maps, 4, budget_of_middle(maps)),
-        "maps at random": lambda maps: random_bits(maps, 4, budget_of_middle(maps)),
+        **{f"all maps of {n} bits": partial(uniform_bits, bits=n) for n in wanted.candidates[1:]},
+        "least error first": lambda maps: ranked_bits(maps, fewest, budget_of_middle(maps)),
+        "maps at random": lambda maps: random_bits(maps, fewest, budget_of_middle(maps)),
     }
     for label, bits_of in baselines.items():
-        yield Variant("baseline", label, None, None, _assigned(chooser, wanted.weights, bits_of))
-
-
-def _assigned(
-    chooser: BitChooser, weights: str, bits_of: Callable[[Sequence[FeatureMap]], dict[str, int]]
-) -> Callable[[], QuantizedNetwork]:
-    return lambda: chooser.assign(weights, bits_of)
+        choose = partial(chooser.assign, wanted.weights, bits_of, wanted.candidates)
+        yield Variant("baseline", label, None, None, choose)
 
 
 def _divided_variants(
     chooser: BitChooser, wanted: BitsRequest, classes: Sequence[ClassesRequest]
 ) -> Iterator[Variant]:
     """VDPC, each beside as many patches at random."""
+    given = f"--bits {wanted.maps} --lam {wanted.lam:g}{_weights_option(wanted)}"
     for request in classes:
         divided = cache(partial(divide_network, chooser, wanted, request))
-        options = f"--bits mixed --lam {wanted.lam:g} --vdpc dynamic --phi {request.phi:g}{_weights_option(wanted)}"
+        options = f"{given} --vdpc dynamic --phi {request.phi:g}"
         yield Variant("vdpc", f"VDPC, phi {request.phi:g}", request.phi, options, divided)
         yield Variant("baseline", f"random, as {request.phi:g}", None, None, divided, at_random=True)
 

@@ -114,7 +114,7 @@ class CompileRequest:
             UsageError: there is no such choice, or it contradicts other options.
         """
         request = ClassesRequest(self.vdpc, self.phi, self.outlier_fraction)
-        request.check(self.bits, self.bitops_reduction, self.patches)
+        request.check(self.bitwidths.is_mixed, self.bitops_reduction, self.patches)
         return request
 
     @property
@@ -171,7 +171,7 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     out = request.out or Path.cwd() / f"{request.model.stem}-{board.id}"
     check_optimize(request.optimize)
     request.patches, request.bitwidths, request.classes  # noqa: B018  (refuses what contradicts itself before any work is done)
-    check_drop(request.max_accuracy_drop, request.bits, request.bitops_reduction, request.vdpc)
+    check_drop(request.max_accuracy_drop, request.bitwidths, request.vdpc)
     require_harness(request.harness)
     _check_replaceable(out)
 

@@ -77,8 +77,8 @@ class ClassesRequest:
             hint = "a share from 0 (one outlier suffices) to below 1"
             raise UsageError(f"{self.fraction:g} is out of range", "--outlier-fraction", hint=hint)
 
-    def check(self, bits: str, reduction: float | None, patches: PatchRequest) -> None:
-        """Refuses what contradicts the other options.
+    def check(self, mixed: bool, reduction: float | None, patches: PatchRequest) -> None:
+        """Refuses what contradicts the other options; `mixed`: maps may have fewer than 8 bits.
 
         Raises:
             UsageError: it does.
@@ -86,7 +86,7 @@ class ClassesRequest:
         if self.mode not in ("dynamic", "static"):
             return
         option = f"--vdpc {self.mode}"
-        if bits != "mixed":
+        if not mixed:
             raise UsageError("needs --bits mixed", option, "with 8 bits everywhere both classes would be the same")
         if reduction is not None:
             why = "it lowers maps for the whole network, VDPC for some of the patches"
@@ -101,14 +101,14 @@ class ClassesRequest:
                 "leave out --halo; VDPC computes halos again",
             )
 
-    def is_tried(self, bits: str, reduction: float | None, patches: PatchRequest) -> bool:
+    def is_tried(self, mixed: bool, reduction: float | None, patches: PatchRequest) -> bool:
         """Whether patches are divided: where asked for; by "auto" where a stage with recomputed halos is.
 
         By "auto" it is then taken only where it measures better than random patches (`quantmcu/pipeline.py`).
         """
         if self.mode != "auto":
             return self.mode != "off"
-        return bits == "mixed" and reduction is None and patches.is_forced and patches.halo == "recompute"
+        return mixed and reduction is None and patches.is_forced and patches.halo == "recompute"
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from quantmcu.bitwidths.maps import BitsOf, with_assigned_maps, with_map_bits
 from quantmcu.bitwidths.network import QuantizedNetwork
-from quantmcu.bitwidths.request import BitsRequest
+from quantmcu.bitwidths.request import MIXED, BitsRequest
 from quantmcu.bitwidths.together import with_fewer_bitops
 from quantmcu.bitwidths.weights import with_chosen_weights
 from quantmcu.bitwidths.workspace import Workspace
@@ -23,17 +24,17 @@ class BitChooser(Workspace):
             QuantMCUError: the weights don't fit the flash with any bits allowed.
         """
         network = with_chosen_weights(self, request.weights)
-        if request.maps == "8":
+        if not request.is_mixed:
             return network
         with self.clock.stage("map bits"):
             if request.reduction is not None:
-                return with_fewer_bitops(self, network, request.reduction)
+                return with_fewer_bitops(self, network, request.reduction, request.candidates)
             return with_map_bits(self, network, request)
 
-    def assign(self, weights: str, bits_of: BitsOf) -> QuantizedNetwork:
-        """A baseline: maps have the bits that `bits_of` gives them, by name; their costs are BitOPs.
+    def assign(self, weights: str, bits_of: BitsOf, candidates: Sequence[int] = MIXED) -> QuantizedNetwork:
+        """A baseline: maps have the bits of `candidates` that `bits_of` gives them, by name; their costs are BitOPs.
 
         Raises:
             QuantMCUError: the weights don't fit the flash with any bits allowed.
         """
-        return with_assigned_maps(self, with_chosen_weights(self, weights), bits_of)
+        return with_assigned_maps(self, with_chosen_weights(self, weights), bits_of, candidates)

@@ -26,7 +26,7 @@ def with_map_bits(workspace: Workspace, network: QuantizedNetwork, request: Bits
 
     Where patches have two classes, the maps inside the stage are those of the narrow one.
     """
-    candidate, maps = _choice(workspace, network, request.cost)
+    candidate, maps = _choice(workspace, network, request.cost, request.candidates)
     measured = workspace.map_losses(maps) if request.information == "measured" else {}
     graph = workspace.graph
     channels = {name: tensor.shape[-1] for name, tensor in graph.tensors.items() if tensor.shape}
@@ -53,22 +53,24 @@ def with_map_bits(workspace: Workspace, network: QuantizedNetwork, request: Bits
     return QuantizedNetwork.of(workspace.with_maps(network.graph, bits), bits, search)
 
 
-def with_assigned_maps(workspace: Workspace, network: QuantizedNetwork, bits_of: BitsOf) -> QuantizedNetwork:
-    """Maps have the bits that `bits_of` gives them; their costs are BitOPs."""
-    _, maps = _choice(workspace, network, "bitops")
+def with_assigned_maps(
+    workspace: Workspace, network: QuantizedNetwork, bits_of: BitsOf, candidates: Sequence[int]
+) -> QuantizedNetwork:
+    """Maps have the bits of `candidates` that `bits_of` gives them; their costs are BitOPs."""
+    _, maps = _choice(workspace, network, "bitops", candidates)
     bits = tensor_bits(maps, bits_of(maps))
     return QuantizedNetwork.of(workspace.with_maps(network.graph, bits), bits)
 
 
 def _choice(
-    workspace: Workspace, network: QuantizedNetwork, cost: str
+    workspace: Workspace, network: QuantizedNetwork, cost: str, candidates: Sequence[int]
 ) -> tuple[Candidate, tuple[FeatureMap, ...]]:
     """How 8-bit maps would run, and the maps whose bits can be chosen, with their costs."""
     candidate, division = workspace.uniform_candidate(network), workspace.division
     calibration = workspace.calibration if division is None else division.narrow_calibration
     fixed = stitched_maps(candidate) if division is None else division.fixed
-    costs = _map_costs(candidate.program, cost, Core.of(workspace.board))
-    return candidate, feature_maps(workspace.graph, calibration, costs, fixed=fixed)
+    costs = _map_costs(candidate.program, cost, Core.of(workspace.board), candidates)
+    return candidate, feature_maps(workspace.graph, calibration, costs, candidates=candidates, fixed=fixed)
 
 
 def stages_of(candidate: Candidate) -> list[PatchStage]:
@@ -81,8 +83,10 @@ def stitched_maps(candidate: Candidate) -> frozenset[str]:
     return frozenset(name for stage in stages_of(candidate) for name in stage.outputs)
 
 
-def _map_costs(program: Program, cost: str, core: Core) -> Mapping[tuple[str, int], float]:
+def _map_costs(
+    program: Program, cost: str, core: Core, candidates: Sequence[int]
+) -> Mapping[tuple[str, int], float]:
     """BitOPs or predicted cycles by tensor and bits."""
     if cost == "cycles":
-        return map_cycles(program, core)
-    return {(n, bits): float(c * bits) for n, c in bitops_of_a_bit(program).items() for bits in (8, 4)}
+        return map_cycles(program, core, candidates)
+    return {(n, bits): float(c * bits) for n, c in bitops_of_a_bit(program).items() for bits in candidates}

@@ -2,10 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from quantmcu.errors import UsageError
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information
+
+MIXED = (8, 4)
+"""Bits of feature maps where a user says "mixed"; 2 bits leave little of the accuracy: only where they are named."""
+
+
+def map_candidates(text: str) -> tuple[int, ...]:
+    """Bits that feature maps may have, the most first: of "8", "mixed", or a list such as "8,4,2".
+
+    Raises:
+        UsageError: it says something else.
+    """
+    if text == "mixed":
+        return MIXED
+    hint = "8, mixed (8 or 4), or a list such as 8,4,2"
+    if not re.fullmatch(r"[842](,[842])*", text):
+        raise UsageError(f"unknown value '{text}'", "--bits", hint=hint)
+    found = tuple(sorted({int(part) for part in text.split(",")}, reverse=True))
+    if 8 not in found:
+        why = "inputs, outputs and the maps between patches and the rest have 8 bits"
+        raise UsageError(f"'{text}' leaves out 8", "--bits", why, hint)
+    return found
 
 
 @dataclass(frozen=True)
@@ -13,13 +36,15 @@ class BitsRequest:
     """What bits the user wants.
 
     Attributes:
-        maps: "8", or "mixed": VDQS chooses among 8 and 4.
-        weights: "8", "4", "2", or "auto": 8 where they fit the flash, else some layers 4.
+        maps: "8"; or VDQS chooses among several: "mixed": 8 and 4; or a list that includes 8, such as "8,4,2".
+        weights: "8", "4", "2", or "auto": 8 where they fit the flash, else some layers 4, and where that is not
+            enough 2.
         lam: weight of information against cost in the score of VDQS, 0 .. 1.
         information: what VDQS takes for information: "measured", "sqnr" or "entropy".
         cost: what VDQS saves: "bitops", or predicted "cycles": then only RAM makes it narrow maps that get slower.
-        reduction: with mixed bits: weights and maps are lowered together until the network takes so many times fewer
-            BitOPs than with 8 bits and recomputed halos; None: VDQS chooses by its score.
+        reduction: with several bits: weights and maps are lowered together, both to any of these bits, until the
+            network takes so many times fewer BitOPs than with 8 bits and recomputed halos; None: VDQS chooses by its
+            score.
 
     Raises:
         UsageError: a value is none of these.
@@ -32,9 +57,24 @@ class BitsRequest:
     reduction: float | None = None
     cost: str = "bitops"
 
+    @cached_property
+    def candidates(self) -> tuple[int, ...]:
+        """Bits that feature maps may have, the most first."""
+        return map_candidates(self.maps)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether there is something to choose."""
+        return len(self.candidates) > 1
+
+    @property
+    def most_reduction(self) -> float:
+        """How many times fewer BitOPs the fewest bits of weights and maps give."""
+        return (8 / self.candidates[-1]) ** 2
+
     def __post_init__(self) -> None:
+        self.candidates  # noqa: B018  (refuses what is no list of bits)
         for option, value, allowed in (
-            ("--bits", self.maps, ("8", "mixed")),
             ("--weight-bits", self.weights, ("auto", "8", "4", "2")),
             ("--information", self.information, ("measured", "sqnr", "entropy")),
         ):
@@ -44,12 +84,13 @@ class BitsRequest:
             raise UsageError(f"{self.lam:g} is out of range", "--lam", hint="a number from 0 (cost) to 1 (information)")
         if self.reduction is None:
             return
-        if self.maps != "mixed":
+        if not self.is_mixed:
             raise UsageError("needs --bits mixed", "--bitops-reduction", "8 bits everywhere leave nothing to choose")
-        if not 1 <= self.reduction <= 4:
+        if not 1 <= self.reduction <= self.most_reduction:
+            names = " and ".join(str(bits) for bits in self.candidates)
             raise UsageError(
                 f"{self.reduction:g} times fewer BitOPs are not possible",
                 "--bitops-reduction",
-                "8 and 4 bits give at most 4 times fewer",
-                "give a number from 1 to 4",
+                f"{names} bits give at most {self.most_reduction:g} times fewer",
+                f"give a number from 1 to {self.most_reduction:g}",
             )

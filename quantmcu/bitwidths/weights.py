@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from quantmcu.bitwidths.network import QuantizedNetwork
 from quantmcu.bitwidths.workspace import Workspace
 from quantmcu.codegen.kernel import Core
@@ -28,26 +30,25 @@ def with_chosen_weights(workspace: Workspace, wanted: str) -> QuantizedNetwork:
 
 def _with_weight_bits(workspace: Workspace, network: QuantizedNetwork, wanted: str) -> QuantizedNetwork:
     layers = workspace.narrowable
-    names = [op.name for op in layers]
     if wanted == "8" or not layers:
         return network
     if wanted != "auto":
-        return QuantizedNetwork.of(workspace.quantized(dict.fromkeys(names, int(wanted))))
+        return QuantizedNetwork.of(workspace.narrow_weights(int(wanted)))
     stored = constant_bytes(network.program, Core.of(workspace.board))
     room = workspace.budget.safe_constant_bytes
     if stored <= room:
         return network
     others = stored - sum(weight_bytes(op, 8) for op in layers)
-    candidates = {8: network.graph, 4: workspace.quantized(dict.fromkeys(names, 4))}
-    chosen = choose_weight_bits(workspace.weight_options(), room - others)
-    by_name = {bits: {op.name: op for op in graph.ops} for bits, graph in candidates.items()}
-    mixed = network.graph.with_ops(by_name[chosen.get(op.name, 8)][op.name] for op in network.graph.ops)
-    count = sum(bits < 8 for bits in chosen.values())
+    four_are_enough = sum(weight_bytes(op, 4) for op in layers) <= room - others
+    options = workspace.weight_options((8, 4) if four_are_enough else (8, 4, 2))
+    chosen = choose_weight_bits(options, room - others)
+    counts = Counter(chosen.values())
+    narrow = " and ".join(f"{counts[bits]} have {bits} bits" for bits in (4, 2) if counts[bits])
     workspace.clock.note(
         f"weights of 8 bits and tables need {stored:,} bytes of flash, {room:,} are there for them: "
-        f"{count} of {len(names)} layers have weights of 4 bits"
+        f"of {len(layers)} layers' weights {narrow}"
     )
-    return QuantizedNetwork.of(mixed)
+    return QuantizedNetwork.of(workspace.with_weights(network.graph, chosen))
 
 
 def constant_bytes(program: Program, core: Core) -> int:

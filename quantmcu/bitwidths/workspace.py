@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from quantmcu.bitwidths.network import Layer, QuantizedNetwork, can_be_narrow, layers_of
@@ -77,20 +78,29 @@ class Workspace:
         """`quantized` with feature maps of these bits, by tensor; the same integer weights."""
         return quantized.with_tensors(activation_tensors(self.graph, self.calibration, bits))
 
-    def weight_options(self) -> tuple[WeightOption, ...]:
-        """Bytes and measured losses of weights of 8 and 4 bits."""
+    def narrow_weights(self, bits: int) -> Graph:
+        """With 8-bit maps, and weights of `bits` bits where they can have fewer than 8."""
+        return self.quantized({op.name: bits for op in self.narrowable} if bits < 8 else None)
+
+    def with_weights(self, quantized: Graph, bits: Mapping[str, int]) -> Graph:
+        """`quantized` with weights of these bits, by layer, in place of its own; the same maps."""
+        known = {count: {op.name: op for op in self.narrow_weights(count).ops} for count in {*bits.values()}}
+        return quantized.with_ops(known[bits[op.name]][op.name] if op.name in bits else op for op in quantized.ops)
+
+    def weight_options(self, candidates: Sequence[int]) -> tuple[WeightOption, ...]:
+        """Bytes and measured losses of weights of each of these bits."""
         names = [op.name for op in self.narrowable]
 
-        def measured() -> tuple[WeightOption, ...]:
-            candidates = {8: self.quantized(), 4: self.quantized(dict.fromkeys(names, 4))}
-            return measure_options(self.graph, candidates, self.dataset, names, progress=self.clock.advance)
+        def measured(bits: int) -> tuple[WeightOption, ...]:
+            graphs = {bits: self.narrow_weights(bits)}
+            return measure_options(self.graph, graphs, self.dataset, names, progress=self.clock.advance)
 
-        return self.once("weights", measured)
+        return tuple(option for n in candidates for option in self.once(("weights", n), partial(measured, n)))
 
     def map_losses(self, maps: Sequence[FeatureMap]) -> Mapping[tuple[str, int], float]:
         """Measured loss by map and bits."""
         return self.once(
-            ("maps", *(m.name for m in maps)),
+            ("maps", *((m.name, *(option.bits for option in m.options)) for m in maps)),
             lambda: map_divergences(
                 self.graph, self.calibration, maps, self.dataset, progress=self.clock.advance
             ),

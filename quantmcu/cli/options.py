@@ -62,8 +62,14 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
         return click.option(name, type=click.Choice(values), default=values[0], show_default=True, help=text)
 
     options = (
-        choice("--bits", ("8", "mixed"), "Of feature maps; mixed: each 8 or 4, by VDQS."),
-        choice("--weight-bits", ("auto", "8", "4", "2"), "auto: 8 where the flash allows, else some layers 4."),
+        click.option(
+            "--bits",
+            default="8",
+            show_default=True,
+            metavar="8|mixed|LIST",
+            help="Of feature maps; mixed: each 8 or 4, by VDQS; or a list, e.g. 8,4,2.",
+        ),
+        choice("--weight-bits", ("auto", "8", "4", "2"), "auto: 8 where the flash allows, else some layers 4 or 2."),
         click.option(
             "--lam",
             type=click.FloatRange(0, 1),
@@ -76,7 +82,7 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--bitops-reduction",
-            type=click.FloatRange(1, 4),
+            type=click.FloatRange(1, 16),
             metavar="X",
             help="With mixed bits: X times fewer BitOPs than 8 bits, by weights and maps.",
         ),

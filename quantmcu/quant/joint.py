@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+Losses = Mapping[tuple[str, int], float]
+"""By name and bits below 8, the measured noise of the network's outputs when this alone has so few bits."""
 
 
 @dataclass(frozen=True)
@@ -32,38 +35,49 @@ class JointBits:
 
 def lower_together(
     products: Sequence[Product],
-    weight_losses: Mapping[str, float],
-    map_losses: Mapping[str, float],
+    weight_losses: Losses,
+    map_losses: Losses,
     target: float,
+    weight_bits: Mapping[str, int] | None = None,
 ) -> JointBits:
-    """Lowers weights of layers and feature maps from 8 to 4 bits until the BitOPs are at most `target`.
+    """Lowers weights of layers and feature maps until the BitOPs are at most `target`.
 
-    Each step takes what adds the least loss for each BitOP that it saves, given the bits of everything else. Losses
-    are the measured noise of the network's outputs when that layer or map alone has 4 bits; they are taken as
-    independent, so that they add up. Ties go to the earlier product, weights first.
+    Each step takes what adds the least loss for each BitOP that it saves, given the bits of everything else; one of 8
+    bits may go to any fewer that its losses name. Losses are taken as independent, so that they add up. Ties go to the
+    earlier product, weights first.
 
     Args:
-        weight_losses: of the layers that may have weights of 4 bits.
-        map_losses: of the feature maps that may have 4 bits.
+        products: of the network.
+        weight_losses: of the layers whose weights may have fewer bits.
+        map_losses: of the feature maps that may have fewer bits.
+        target: BitOPs.
+        weight_bits: by layer, where the weights have fewer than 8 bits from the start.
     """
-    weights = dict.fromkeys((p.layer for p in products), 8)
+    weights = {p.layer: (weight_bits or {}).get(p.layer, 8) for p in products}
     maps = dict.fromkeys((p.source for p in products), 8)
 
     def bitops() -> int:
         return sum(p.macs * weights[p.layer] * maps[p.source] for p in products)
 
     while bitops() > target:
-        moves: list[tuple[float, dict[str, int], str]] = []
+        moves: list[tuple[float, dict[str, int], str, int]] = []
         for product in products:
-            if product.layer in weight_losses and weights[product.layer] == 8:
-                saved = product.macs * 4 * maps[product.source]
-                moves.append((weight_losses[product.layer] / max(saved, 1), weights, product.layer))
+            for bits, loss in _fewer(weight_losses, product.layer, weights[product.layer]):
+                saved = product.macs * (weights[product.layer] - bits) * maps[product.source]
+                moves.append((loss / max(saved, 1), weights, product.layer, bits))
         for name in maps:
-            if name in map_losses and maps[name] == 8:
-                saved = sum(p.macs * weights[p.layer] * 4 for p in products if p.source == name)
-                moves.append((map_losses[name] / max(saved, 1), maps, name))
+            for bits, loss in _fewer(map_losses, name, maps[name]):
+                saved = sum(p.macs * weights[p.layer] * (maps[name] - bits) for p in products if p.source == name)
+                moves.append((loss / max(saved, 1), maps, name, bits))
         if not moves:
             break
-        _, lowered, name = min(moves, key=lambda move: move[0])
-        lowered[name] = 4
+        _, lowered, name, bits = min(moves, key=lambda move: move[0])
+        lowered[name] = bits
     return JointBits(weights, maps, bitops())
+
+
+def _fewer(losses: Losses, name: str, now: int) -> Iterator[tuple[int, float]]:
+    """The bits below `now` that `name` may have, the most first, and what each adds to its loss."""
+    for bits in (4, 2):
+        if bits < now and (name, bits) in losses:
+            yield bits, losses[name, bits] - losses.get((name, now), 0.0)

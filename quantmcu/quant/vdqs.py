@@ -4,8 +4,8 @@
 
 Phi is the cost saved by b bits, over the largest cost of any map at 8 bits. Omega is the loss of information: as the
 paper has it, (H(i, 8) - H(i, b)) / H(i, 8) with the entropy H of the codes ("entropy"); or the noise that b bits add to
-the map ("sqnr") or to the network's outputs ("measured"), over the largest that any map adds at 4 bits. The paper is
-public in outline only: definitions where it is silent are ours.
+the map ("sqnr") or to the network's outputs ("measured"), over the largest that any map adds at 4 bits (where maps have
+8 or 2: at 2). The paper is public in outline only: definitions where it is silent are ours.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def scores_of(
     """
     losses = {(m.name, o.bits): _loss(m, o, information, measured or {}) for m in maps for o in m.options}
     if information != "entropy":
-        largest = max((loss for (_, bits), loss in losses.items() if bits == 4), default=0.0) or 1.0
+        first = max((bits for _, bits in losses if bits < 8), default=8)
+        largest = max((loss for (_, bits), loss in losses.items() if bits == first), default=0.0) or 1.0
         losses = {key: loss / largest for key, loss in losses.items()}
     largest_cost = max((m.options[0].cost for m in maps), default=0.0) or 1.0
     return {
@@ -200,24 +201,29 @@ def uniform_bits(maps: Sequence[FeatureMap], bits: int) -> dict[str, int]:
 
 
 def ranked_bits(maps: Sequence[FeatureMap], bits: int, cost_target: float) -> dict[str, int]:
-    """Baseline: maps take `bits` in the order of their quantization error, smallest first, until the target is kept."""
-    return _lowered(sorted(maps, key=lambda m: m.option(bits).noise), maps, bits, cost_target)
+    """Baseline: maps are lowered, as far as `bits`, by the error they then have, smallest first, to the target."""
+    rungs = [(m, option) for m in maps for option in m.options if bits <= option.bits < 8]
+    return _lowered(sorted(rungs, key=lambda rung: rung[1].noise), maps, cost_target)
 
 
 def random_bits(maps: Sequence[FeatureMap], bits: int, cost_target: float, seed: int = 0) -> dict[str, int]:
-    """Baseline: maps take `bits` in random order until the target is kept."""
-    order = np.random.default_rng(seed).permutation(len(maps))
-    return _lowered([maps[index] for index in order], maps, bits, cost_target)
+    """Baseline: maps are lowered, rung after rung as far as `bits`, in random order until the target is kept."""
+    rng = np.random.default_rng(seed)
+    rungs = sorted({o.bits for m in maps for o in m.options if bits <= o.bits < 8}, reverse=True)
+    order = [(maps[index], maps[index].option(rung)) for rung in rungs for index in rng.permutation(len(maps))]
+    return _lowered(order, maps, cost_target)
 
 
-def _lowered(order: Sequence[FeatureMap], maps: Sequence[FeatureMap], bits: int, target: float) -> dict[str, int]:
+def _lowered(
+    order: Sequence[tuple[FeatureMap, MapOption]], maps: Sequence[FeatureMap], target: float
+) -> dict[str, int]:
     chosen = uniform_bits(maps, 8)
     cost = sum(m.option(8).cost for m in maps)
-    for m in order:
-        saved = m.option(8).cost - m.option(bits).cost
+    for m, option in order:
+        saved = m.option(chosen[m.name]).cost - option.cost
         if cost <= target or saved <= 0:
             continue
-        chosen[m.name] = bits
+        chosen[m.name] = option.bits
         cost -= saved
     return chosen
 

@@ -107,7 +107,7 @@ def choose_weight_bits(options: Sequence[WeightOption], budget: int) -> dict[str
         raise QuantMCUError(
             f"the weights need {smallest:,} bytes even with the fewest bits, {budget:,} are there",
             why="of the flash, code and tables take their part first",
-            hint="choose a board with more flash, or a smaller model; --weight-bits 2 is a last resort",
+            hint="choose a board with more flash, or a smaller model",
         )
     chosen = {layer: max(ladder, key=lambda o: o.bits) for layer, ladder in of_layer.items()}
     while sum(option.nbytes for option in chosen.values()) > budget:

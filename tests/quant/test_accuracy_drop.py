@@ -62,15 +62,15 @@ def test_samples_are_in_one_set_only(varied_images: Dataset) -> None:
 
 
 def test_wrong_requests() -> None:
-    check_drop(None, "8", None, "auto")
+    check_drop(None, BitsRequest(), "auto")
     with pytest.raises(UsageError, match="needs --bits mixed"):
-        check_drop(1, "8", None, "auto")
+        check_drop(1, BitsRequest(), "auto")
     with pytest.raises(UsageError, match="does not go with --bitops-reduction"):
-        check_drop(1, "mixed", 2.0, "auto")
+        check_drop(1, BitsRequest("mixed", reduction=2.0), "auto")
     with pytest.raises(UsageError, match="does not go with --vdpc dynamic"):
-        check_drop(1, "mixed", None, "dynamic")
+        check_drop(1, BitsRequest("mixed"), "dynamic")
     with pytest.raises(UsageError, match="200 points are out of range"):
-        check_drop(200, "mixed", None, "auto")
+        check_drop(200, BitsRequest("mixed"), "auto")
 
 
 def test_only_classifiers(varied_images: Dataset) -> None:

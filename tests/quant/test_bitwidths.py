@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -57,7 +58,22 @@ def test_auto_lowers_layers_until_the_flash_suffices(chooser: BitChooser, missin
     stored = {op.name: weight_bytes(op, chosen.weight_bits.get(op.name, 8)) for op in layers_of(chosen.graph)}
     eight = sum(weight_bytes(op, 8) for op in layers_of(chosen.graph))
     assert eight - sum(stored.values()) >= missing
-    assert "layers have weights of 4 bits" in tight.clock.notes[0]
+    assert f"of 3 layers' weights {len(chosen.weight_bits)} have 4 bits" in tight.clock.notes[0]
+
+
+def test_auto_takes_2_bits_where_4_are_not_enough(chooser: BitChooser) -> None:
+    network = chooser.choose(BitsRequest())
+    narrow = [op for op in layers_of(network.graph) if op.name != "grouped"]
+
+    def saved(bits: Callable[[str], int]) -> int:
+        return sum(weight_bytes(op, 8) - weight_bytes(op, bits(op.name)) for op in narrow)
+
+    room = constant_bytes(network.program, Core.of(BOARD)) - saved(lambda _: 4) - 10
+    tight = with_budget(chooser, constant_bytes=room, flash_bytes=0)
+    chosen = tight.choose(BitsRequest())
+    assert 2 in chosen.weight_bits.values()
+    assert saved(lambda name: chosen.weight_bits.get(name, 8)) >= saved(lambda _: 4) + 10
+    assert "have 2 bits" in tight.clock.notes[0]
 
 
 def test_too_little_flash_says_what_the_fewest_bits_need(chooser: BitChooser) -> None:
@@ -98,6 +114,11 @@ def test_memory_limit_makes_maps_narrow(chooser: BitChooser) -> None:
 
 
 def test_wrong_requests() -> None:
+    with pytest.raises(UsageError, match="unknown value '8;4'"):
+        BitsRequest("8;4")
+    with pytest.raises(UsageError, match="'4,2' leaves out 8"):
+        BitsRequest("4,2")
+    assert BitsRequest("2,4,8").candidates == (8, 4, 2)
     with pytest.raises(UsageError, match="unknown value '6'"):
         BitsRequest(weights="6")
     with pytest.raises(UsageError, match=r"1\.5 is out of range"):
@@ -105,10 +126,13 @@ def test_wrong_requests() -> None:
 
 
 @pytest.mark.parametrize("patches", ["off", "2x2"])
+@pytest.mark.parametrize(("bits", "weights"), [("mixed", "4"), ("8,4,2", "8"), ("8,2", "2")])
 def test_generated_c_of_mixed_bits_equals_the_reference(
-    chooser: BitChooser, images: Dataset, patches: str
+    chooser: BitChooser, images: Dataset, patches: str, bits: str, weights: str
 ) -> None:
-    chosen = chooser.choose(BitsRequest(maps="mixed", weights="4", lam=0.1, information="sqnr"))
+    chosen = chooser.choose(BitsRequest(bits, weights, lam=0.0, information="sqnr"))
+    fewest = BitsRequest(bits).candidates[-1]
+    assert fewest in chosen.map_bits.values()
     request = PatchRequest(patches) if patches == "off" else PatchRequest(patches, "expand")
     planned = choose_plan(chosen.program, BOARD, chooser.budget, request)
     candidate = planned.candidate

@@ -44,6 +44,9 @@ def _row(values: tuple[float, ...]) -> str:
     help=f"VDPC: central mass that is no outlier; repeatable.  [default: {_row(PHIS)} with --patch or --split-at]",
 )
 @click.option(
+    "--bits", default="mixed", show_default=True, metavar="mixed|LIST", help="Of maps; mixed: 8 or 4; or e.g. 8,4,2."
+)
+@click.option(
     "--weight-bits",
     type=click.Choice(("auto", "8", "4", "2")),
     default="auto",
