@@ -1,4 +1,4 @@
-"""What tests need of the machine; and a small network, compiled once in a test process, for tests of what users do."""
+"""What tests need of the machine; and a small network, compiled once in a test run, for tests of what users do."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from PIL import Image
 
 import quantmcu
 from quantmcu.results import Result
+from tests.once import Once
 from tests.onnx_models import make_model, node
 
 CLASSES = 4
@@ -60,6 +61,12 @@ def small_classifier() -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Makes what is expensive once for all test processes."""
+    return Once(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small classifier as a file."""
     path = tmp_path_factory.mktemp("model") / "small.onnx"
@@ -81,11 +88,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compiled_once(small_model: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled_once(small_model: Path, photos: Path, once: Once) -> Path:
     """The small classifier compiled for nucleo-f767 and built; not to be changed."""
-    out = tmp_path_factory.mktemp("compiled") / "small"
-    quantmcu.compile(small_model, "nucleo-f767", calibration=photos, preprocess="unit", out=out)
-    return out
+
+    def make(folder: Path) -> None:
+        quantmcu.compile(small_model, "nucleo-f767", calibration=photos, preprocess="unit", out=folder / "small")
+
+    return once.folder("small-classifier", make) / "small"
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from quantmcu.build import BuildResult, build_project
 from quantmcu.targets import load_board
 from tests.build.tiny_network import write_tiny
+from tests.once import Once
 
 Build = Callable[[str, str], BuildResult]
 
@@ -29,15 +31,18 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+def build(once: Once) -> Build:
     """Builds the tiny network for a board with a toolchain, once a session."""
-    built: dict[tuple[str, str], BuildResult] = {}
 
     def of(board_id: str, toolchain: str) -> BuildResult:
-        if (board_id, toolchain) not in built:
+        def make(folder: Path) -> None:
             board = load_board(board_id)
-            folder = write_tiny(tmp_path_factory.mktemp(f"{board_id}-{toolchain}"), board)
-            built[board_id, toolchain] = build_project(folder, board, toolchain=toolchain)
-        return built[board_id, toolchain]
+            result = build_project(write_tiny(folder / "project", board), board, toolchain=toolchain)
+            (folder / "result.pickle").write_bytes(pickle.dumps(result))
+
+        folder = once.folder(f"tiny-{board_id}-{toolchain}", make)
+        result = pickle.loads((folder / "result.pickle").read_bytes())
+        assert isinstance(result, BuildResult)
+        return result
 
     return of

@@ -14,12 +14,11 @@ from typing import Any
 
 import pytest
 
-from quantmcu.build import build_project
 from quantmcu.emulator import Emulator, StopReason
 from quantmcu.emulator.qemu import PROGRAM
 from quantmcu.targets import Board, list_boards, load_board
 from tests.build.conftest import Build
-from tests.build.tiny_network import write_tiny
+from tests.build.tiny_network import in_trouble
 
 COMPILER = "gcc" if shutil.which("arm-none-eabi-gcc") else "zig"
 GREETING = "QuantMCU: tiny on {0.id} at {0.clock_hz} Hz"
@@ -87,24 +86,13 @@ def test_old_h743_silicon_is_refused(build: Build) -> None:
     assert "480 MHz needs silicon revision V" in text_of(emulator)
 
 
-# what goes into quantmcu_init(); the stack has 4096 bytes
-OVERFLOW = 'uint8_t large[5000]; large[0] = 1; __asm__ volatile("" : : "r"(large) : "memory");'
-WRITE_FORBIDDEN = "*(volatile int *)0x60000000 = 1;"
-READ_MISSING = "(void)*(volatile int *)0x10000000;"
-UNDEFINED = '__asm__ volatile("udf 0");'
 NOTHING_THERE = "access to memory that does not exist"
 NO_CODE_THERE = "execution of memory that does not exist"
-FAULTS = [
-    pytest.param(WRITE_FORBIDDEN, "MemManage", "access to forbidden memory", 0x60000000, id="forbidden"),
-    pytest.param(READ_MISSING, "BusFault", NOTHING_THERE, 0x10000000, id="missing"),
-    pytest.param(UNDEFINED, "UsageFault", "undefined instruction", 0, id="undefined"),
-]
 
 
-def first_fault(board: Board, folder: Path, extra: str) -> tuple[str, str, int, int]:
+def first_fault(board: Board, build: Build, trouble: str, folder: Path) -> tuple[str, str, int, int]:
     """Exception, reason, pc and address that the emulated board prints."""
-    result = build_project(write_tiny(folder, board, extra=extra), board, toolchain=COMPILER)
-    emulator = Emulator(result.elf, board)
+    emulator = Emulator(in_trouble(build(board.id, COMPILER).elf, trouble, folder), board)
     printed = ""
 
     def reported() -> bool:
@@ -127,21 +115,26 @@ def marked(quick: str) -> list[Any]:
     ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("extra", "exception", "reason", "address"), FAULTS)
+@pytest.mark.parametrize(
+    ("trouble", "exception", "reason", "address"),
+    [
+        ("FORBIDDEN_WRITE", "MemManage", "access to forbidden memory", 0x60000000),
+        ("MISSING_READ", "BusFault", NOTHING_THERE, 0x10000000),
+    ],
+)
 def test_fault_is_printed_with_cause_and_address(
-    extra: str, exception: str, reason: str, address: int, tmp_path: Path
+    trouble: str, exception: str, reason: str, address: int, build: Build, tmp_path: Path
 ) -> None:
     board = load_board("nucleo-f767")
-    found = first_fault(board, tmp_path, extra)
+    found = first_fault(board, build, trouble, tmp_path)
     assert (found[0], found[1], found[3]) == (exception, reason, address)
     assert board.flash.contains(found[2]), "pc"
 
 
 @pytest.mark.parametrize("board", marked("nucleo-f767 nucleo-u575 pico"))
-def test_stack_overflow(board: Board, tmp_path: Path) -> None:
+def test_stack_overflow(board: Board, build: Build, tmp_path: Path) -> None:
     """By a guard of the memory protection unit; Armv8-M has a stack limit; Armv6-M has the guard, but no causes."""
-    exception, reason, pc, address = first_fault(board, tmp_path, OVERFLOW)
+    exception, reason, pc, address = first_fault(board, build, "STACK_OVERFLOW", tmp_path)
     assert reason == "stack overflow"
     if board.core == "cortex-m33":
         assert exception == "UsageFault"
@@ -154,45 +147,46 @@ def test_stack_overflow(board: Board, tmp_path: Path) -> None:
         assert stack.origin - 4096 <= address < stack.origin
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("board", marked(""))
+@pytest.mark.parametrize("board", marked("nucleo-f767 nucleo-u575 pico"))
 @pytest.mark.parametrize(
-    ("extra", "exception", "reason", "address"),
+    ("trouble", "exception", "reason", "address"),
     [
-        pytest.param("*(volatile int *)0xa0000000 = 1;", "BusFault", NOTHING_THERE, 0xA0000000, id="write"),
-        pytest.param("((void (*)(void))0xa0000001)();", "BusFault", NO_CODE_THERE, 0, id="jump"),
-        pytest.param(UNDEFINED, "UsageFault", "undefined instruction", 0, id="undefined"),
+        ("MISSING_WRITE", "BusFault", NOTHING_THERE, 0xA0000000),
+        ("MISSING_CODE", "BusFault", NO_CODE_THERE, 0),
+        ("UNDEFINED", "UsageFault", "undefined instruction", 0),
     ],
 )
 def test_faults_on_every_board(
-    board: Board, extra: str, exception: str, reason: str, address: int, tmp_path: Path
+    board: Board, trouble: str, exception: str, reason: str, address: int, build: Build, tmp_path: Path
 ) -> None:
     expected = (exception, reason, address)
     if board.core == "cortex-m0plus":
         expected = ("HardFault", "this core records no cause", 0)
-    found = first_fault(board, tmp_path, extra)
+    found = first_fault(board, build, trouble, tmp_path)
     assert (found[0], found[1], found[3]) == expected
-    assert found[2] == 0xA0000000 if "(void (*)" in extra else board.flash.contains(found[2])
+    assert found[2] == 0xA0000000 if trouble == "MISSING_CODE" else board.flash.contains(found[2])
 
 
 @pytest.mark.slow
 @pytest.mark.qemu
 @pytest.mark.parametrize("board_id", ["qemu-m4", "qemu-m7"])
-@pytest.mark.parametrize("extra", ["", OVERFLOW, UNDEFINED], ids=["boots", "overflow", "undefined"])
-def test_qemu_agrees(board_id: str, extra: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "fault"),
+    [
+        ("NONE", None),
+        ("STACK_OVERFLOW", ("MemManage", "stack overflow")),
+        ("UNDEFINED", ("UsageFault", "undefined instruction")),
+    ],
+)
+def test_qemu_agrees(
+    board_id: str, trouble: str, fault: tuple[str, str] | None, build: Build, tmp_path: Path
+) -> None:
     board = load_board(board_id)
-    extra = extra.replace("5000", "9000")  # these boards have 8192 bytes of stack
-    result = build_project(write_tiny(tmp_path, board, extra=extra), board, toolchain=COMPILER)
-    printed = qemu_output(board, result.elf, "FAULT" if extra else "Hz", seconds=30)
+    elf = in_trouble(build(board_id, COMPILER).elf, trouble, tmp_path)
+    printed = qemu_output(board, elf, "FAULT" if fault else "Hz", seconds=30)
     assert GREETING.format(board) in printed
     match = FAULT.search(printed)
-    if not extra:
-        assert match is None
-    else:
-        assert match is not None
-        overflow = "large" in extra
-        assert match[1] == ("MemManage" if overflow else "UsageFault")
-        assert match[2] == ("stack overflow" if overflow else "undefined instruction")
+    assert (match and (match[1], match[2])) == fault
 
 
 def qemu_output(board: Board, elf: Path, wanted: str, *, seconds: float) -> str:

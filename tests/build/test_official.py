@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from quantmcu.build import build_project
 from quantmcu.build.pio import platformio_environment, run_platformio
 from quantmcu.emulator import Emulator
 from quantmcu.targets import load_board
-from tests.build.conftest import Build
 from tests.build.tiny_network import write_tiny
 
 BOARD = load_board("nucleo-f767")
@@ -23,9 +23,9 @@ BOARD = load_board("nucleo-f767")
 
 @pytest.mark.slow
 @pytest.mark.gcc
-def test_official_platform_with_our_flags(build: Build, tmp_path: Path) -> None:
-    build("nucleo-f767", "gcc")  # leaves SCons in PlatformIO's folder
+def test_official_platform_with_our_flags(tmp_path: Path) -> None:
     project = write_tiny(tmp_path / "project", BOARD)
+    build_project(project, BOARD, toolchain="gcc")  # leaves SCons in PlatformIO's folder
     official = tmp_path / "official"
     (official / "builder").mkdir(parents=True)
     source = Path(__file__).parent / "official"

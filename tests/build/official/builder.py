@@ -11,6 +11,6 @@ env.Append(
     CCFLAGS=["-Os", "-ffunction-sections", "-fdata-sections", "-Wall", "-mthumb", core],
     CPPDEFINES=[("F_CPU", "$BOARD_F_CPU")],
     LINKFLAGS=["-Os", "-Wl,--gc-sections,--relax", "-mthumb", core],
-    LIBS=["c", "gcc", "m", "stdc++"],
+    LIBS=["c", "gcc", "m"],  # and stdc++, which Debian packs apart
 )
 Default(env.BuildProgram())

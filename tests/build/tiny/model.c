@@ -1,6 +1,6 @@
 /* A network of one step, output = 255 - input: stands for a generated one in tests of boards and builds. */
 #include "quantmcu.h"
-#include "tiny_config.h" /* TINY_REGION, TINY_ARENA_BYTES: written by the test */
+#include "tiny_config.h" /* TINY_REGION, TINY_ARENA_BYTES, TINY_STACK_BYTES: written by the test */
 
 #define BYTES 16
 
@@ -27,9 +27,41 @@ __attribute__((section(".hot_text"), noinline)) static void invert(const uint8_t
         out[i] = (uint8_t)~in[i];
 }
 
+/* Which of the troubles below quantmcu_init() runs into. Tests write another number into the built firmware. */
+enum trouble { NONE = 1, STACK_OVERFLOW, FORBIDDEN_WRITE, MISSING_READ, MISSING_WRITE, MISSING_CODE, UNDEFINED };
+extern volatile const uint32_t tiny_trouble;
+volatile const uint32_t tiny_trouble = NONE;
+
+__attribute__((noinline)) static void overflow_the_stack(void)
+{
+    uint8_t large[TINY_STACK_BYTES + 900];
+    large[0] = 1;
+    __asm__ volatile("" : : "r"(large) : "memory");
+}
+
 void quantmcu_init(void)
 {
     /* extra */
+    switch (tiny_trouble) {
+    case STACK_OVERFLOW:
+        overflow_the_stack();
+        break;
+    case FORBIDDEN_WRITE:
+        *(volatile int *)0x60000000 = 1;
+        break;
+    case MISSING_READ:
+        (void)*(volatile int *)0x10000000;
+        break;
+    case MISSING_WRITE:
+        *(volatile int *)0xa0000000 = 1;
+        break;
+    case MISSING_CODE:
+        ((void (*)(void))0xa0000001)();
+        break;
+    case UNDEFINED:
+        __asm__ volatile("udf 0");
+        break;
+    }
 }
 
 void quantmcu_run(void)
