@@ -12,11 +12,14 @@ from PIL import Image
 
 import quantmcu
 from quantmcu.results import Result
-from tests.once import Once
+from tests.once import made_once, start
 from tests.onnx_models import make_model, node
+from tests.thorough import register
 
 CLASSES = 4
 SIDE = 16
+
+register()
 
 # What a marked test needs: whether it is there, and how to get it.
 NEEDS = {
@@ -24,6 +27,11 @@ NEEDS = {
     "qemu": (shutil.which("qemu-system-arm"), "qemu-system-arm (Debian: qemu-system-arm)"),
     "shared": ((Path(__file__).parents[2] / "shared").is_dir(), "the models and data in ../shared"),
 }
+
+
+def pytest_configure() -> None:
+    """Before test processes start."""
+    start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -61,12 +69,6 @@ def small_classifier() -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="session")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
-    """Makes what is expensive once for all test processes."""
-    return Once(tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
 def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The small classifier as a file."""
     path = tmp_path_factory.mktemp("model") / "small.onnx"
@@ -88,13 +90,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compiled_once(small_model: Path, photos: Path, once: Once) -> Path:
+def compiled_once(small_model: Path, photos: Path) -> Path:
     """The small classifier compiled for nucleo-f767 and built; not to be changed."""
 
     def make(folder: Path) -> None:
         quantmcu.compile(small_model, "nucleo-f767", calibration=photos, preprocess="unit", out=folder / "small")
 
-    return once.folder("small-classifier", make) / "small"
+    return made_once("small classifier", make) / "small"
 
 
 @pytest.fixture

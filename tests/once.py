@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import atexit
+import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from filelock import FileLock
 
-Make = Callable[[Path], object]
+FOLDER = "QUANTMCU_TESTS_ONCE"
 
 
-class Once:
-    """Folders that hold what was made, by name. Tests must not change what is in them."""
+def start() -> None:
+    """Makes the folder that this process shares with the test processes it starts."""
+    if FOLDER not in os.environ:
+        os.environ[FOLDER] = tempfile.mkdtemp(prefix="quantmcu-tests-")
+        atexit.register(shutil.rmtree, os.environ[FOLDER], ignore_errors=True)
 
-    def __init__(self, factory: pytest.TempPathFactory) -> None:
-        base = factory.getbasetemp()
-        self.root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once"
-        self.root.mkdir(exist_ok=True)
 
-    def folder(self, name: str, make: Make) -> Path:
-        """The folder `name`, filled by `make` if no test process has done so yet."""
-        folder = self.root / name
-        with FileLock(self.root / f"{name}.lock"):
-            if not (made := self.root / f"{name}.made").exists():
-                folder.mkdir(exist_ok=True)
-                make(folder)
-                made.touch()
-        return folder
+def made_once(name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills, if no test process has done so yet. Tests must not change what is in it.
+
+    Args:
+        name: of what is made, all that it depends on included.
+        make: fills an empty folder.
+    """
+    folder = Path(os.environ[FOLDER]) / hashlib.sha256(name.encode()).hexdigest()[:16]
+    with FileLock(f"{folder}.lock"):
+        if not (made := folder.with_suffix(".made")).exists():
+            shutil.rmtree(folder, ignore_errors=True)  # what a failure has left
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder

@@ -231,7 +231,7 @@ class SanitizedModel:
 
     Args:
         files: as of HostModel.
-        optimize: the compiler's optimization flag.
+        optimize: the compiler's optimization flag; with optimization, sanitized code compiles three times as long.
         run_timeout: seconds that one run may take.
 
     Raises:
@@ -240,7 +240,7 @@ class SanitizedModel:
     """
 
     def __init__(
-        self, files: Path | Mapping[str, str | bytes], optimize: str = "-O1", run_timeout: float = 120.0
+        self, files: Path | Mapping[str, str | bytes], optimize: str = "-O0", run_timeout: float = 120.0
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="quantmcu-sanitized-", ignore_cleanup_errors=True)
         try:

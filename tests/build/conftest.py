@@ -12,7 +12,7 @@ import pytest
 from quantmcu.build import BuildResult, build_project
 from quantmcu.targets import load_board
 from tests.build.tiny_network import write_tiny
-from tests.once import Once
+from tests.once import made_once
 
 Build = Callable[[str, str], BuildResult]
 
@@ -31,7 +31,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def build(once: Once) -> Build:
+def build() -> Build:
     """Builds the tiny network for a board with a toolchain, once a session."""
 
     def of(board_id: str, toolchain: str) -> BuildResult:
@@ -40,7 +40,7 @@ def build(once: Once) -> Build:
             result = build_project(write_tiny(folder / "project", board), board, toolchain=toolchain)
             (folder / "result.pickle").write_bytes(pickle.dumps(result))
 
-        folder = once.folder(f"tiny-{board_id}-{toolchain}", make)
+        folder = made_once(f"tiny network, {board_id}, {toolchain}", make)
         result = pickle.loads((folder / "result.pickle").read_bytes())
         assert isinstance(result, BuildResult)
         return result

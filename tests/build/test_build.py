@@ -55,6 +55,7 @@ def symbol(elf: ELFFile, name: str) -> int:
     return int(elf.get_section_by_name(".symtab").get_symbol_by_name(name)[0]["st_value"])
 
 
+@pytest.mark.slow
 @pytest.mark.gcc
 def test_parallel_builds_elsewhere_give_the_same_bytes(build: Build, tmp_path: Path) -> None:
     folders = [write_tiny(tmp_path / name, F767) for name in ("one", "two")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,10 @@ from quantmcu.emulator.elf import Elf
 from quantmcu.emulator.transport import EmulatorTransport
 from quantmcu.targets import Board, load_board
 from tests.build.tiny_network import tiny_files
+from tests.once import made_once
 
+# where there is GCC, zig's turn comes in the long run
+ZIG_LATER = pytest.param("zig", marks=pytest.mark.slow) if shutil.which("arm-none-eabi-gcc") else "zig"
 L4R5 = load_board("nucleo-l4r5")
 KERNEL = """#include <stdint.h>
 static uint32_t mix(uint32_t x) {{ return x * {factor}u ^ x >> 3; }}
@@ -45,7 +49,14 @@ def region_of(result: BuildResult, board: Board, name: str) -> str:
     return region.name
 
 
-@pytest.mark.parametrize("toolchain", [pytest.param("gcc", marks=pytest.mark.gcc), "zig"])
+@pytest.fixture(scope="module")
+def all_in_flash() -> BuildResult:
+    """Built without heat."""
+    folder = made_once("firmware without heat", lambda folder: build_with(folder / "out", L4R5, "gcc", None))
+    return BuildResult(folder / "out" / "firmware.elf", folder / "out" / "firmware.bin", "", (), 0.0)
+
+
+@pytest.mark.parametrize("toolchain", [pytest.param("gcc", marks=pytest.mark.gcc), ZIG_LATER])
 def test_kernels_with_predicted_cycles_run_from_code_memory(tmp_path: Path, toolchain: str) -> None:
     result = build_with(tmp_path / "out", L4R5, toolchain, {"hot.c": 1e6})
     assert region_of(result, L4R5, "hot") == "sram2"
@@ -58,23 +69,21 @@ def test_kernels_with_predicted_cycles_run_from_code_memory(tmp_path: Path, tool
 
 
 @pytest.mark.gcc
-def test_without_heat_all_code_stays_in_flash(tmp_path: Path) -> None:
-    result = build_with(tmp_path / "out", L4R5, "gcc", None)
-    assert region_of(result, L4R5, "hot") == "flash"
-    assert hot_functions(result.elf, L4R5, {}) == ()
+def test_without_heat_all_code_stays_in_flash(all_in_flash: BuildResult) -> None:
+    assert region_of(all_in_flash, L4R5, "hot") == "flash"
+    assert hot_functions(all_in_flash.elf, L4R5, {}) == ()
 
 
 @pytest.mark.gcc
-def test_the_hottest_by_size_come_first_and_what_does_not_fit_stays(tmp_path: Path) -> None:
-    result = build_with(tmp_path / "out", L4R5, "gcc", None)
+def test_the_hottest_by_size_come_first_and_what_does_not_fit_stays(all_in_flash: BuildResult) -> None:
     heat = {"hot.c": 1e6, "cold.c": 10.0, "absent.c": 1e9}
-    both = hot_functions(result.elf, L4R5, heat)
+    both = hot_functions(all_in_flash.elf, L4R5, heat)
     assert {"hot", "cold"} <= set(both)
-    sizes = {function.name: function.size for function in Elf(result.elf).functions}
+    sizes = {function.name: function.size for function in Elf(all_in_flash.elf).functions}
     room = sizes["hot"] + sizes.get("shared", 0) * 2 + 24 * 2 + 32  # the two static functions share their name
     code = replace(L4R5.region("sram2"), size=room + 24)
     small = replace(L4R5, memory=tuple(code if region.name == "sram2" else region for region in L4R5.memory))
-    assert "hot" in hot_functions(result.elf, small, heat)
-    assert "cold" not in hot_functions(result.elf, small, heat)
+    assert "hot" in hot_functions(all_in_flash.elf, small, heat)
+    assert "cold" not in hot_functions(all_in_flash.elf, small, heat)
     none = replace(small, memory=tuple(region for region in L4R5.memory if region.name != "sram2"))
-    assert hot_functions(result.elf, none, heat) == ()
+    assert hot_functions(all_in_flash.elf, none, heat) == ()

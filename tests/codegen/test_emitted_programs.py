@@ -16,17 +16,16 @@ from quantmcu.codegen.templates import c_comment, c_string
 from quantmcu.codegen.timeline import memory_timeline
 from quantmcu.memory.buffers import collect_buffers
 from quantmcu.memory.planner import ArenaRegion, plan_memory
-from quantmcu.patch.receptive_field import NotDivisibleError
-from quantmcu.patch.stage import StagePlan, split_program
 from quantmcu.reference import execute
-from tests.programs import ProgramBuilder, any_builders, divisible_builders
+from tests.programs import ProgramBuilder, any_builders
+from tests.thorough import examples
 
 CORES = {
     "m7": Core("cortex-m7", True, True),
     "m4": Core("cortex-m4", True, True),
     "m0plus": Core("cortex-m0plus", False, False),
 }
-RARELY = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+RARELY = settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def emitted(program, core="m7"):
@@ -48,33 +47,18 @@ def assert_bit_exact(runner, program, inputs):
 def test_random_programs_on_the_host(builder, core):
     assume(builder.steps)
     program = builder.program()
-    with closing(HostModel(emitted(program, core).files)) as model:
+    with closing(HostModel(emitted(program, core).files, "-O0")) as model:
         for _ in range(3):
             assert_bit_exact(model, program, builder.inputs())
 
 
 @pytest.mark.slow
-@settings(RARELY, max_examples=12)
+@settings(RARELY, max_examples=examples(12))
 @given(builder=any_builders(), core=st.sampled_from(sorted(CORES)))
 def test_random_programs_under_sanitizers(builder, core):
     assume(builder.steps)
     program = builder.program()
     with closing(SanitizedModel(emitted(program, core).files)) as model:
-        assert_bit_exact(model, program, builder.inputs())
-
-
-@RARELY
-@given(builder=divisible_builders(), rows=st.integers(1, 4), columns=st.integers(1, 4), carry=st.booleans())
-def test_patch_stages_on_the_host(builder, rows, columns, carry):
-    assume(builder.steps)
-    _, height, width, _ = builder.shape()
-    carrying = frozenset(builder.values) if carry else frozenset()
-    plan = StagePlan(builder.steps[-1].name, (min(rows, height), min(columns, width)), carrying)
-    try:
-        program = split_program(builder.program(), [plan])
-    except NotDivisibleError:
-        return
-    with closing(HostModel(emitted(program).files)) as model:
         assert_bit_exact(model, program, builder.inputs())
 
 

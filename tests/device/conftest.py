@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from quantmcu.device.ports import find_port
 from quantmcu.device.transport import SerialTransport
 from quantmcu.results import Result
 from quantmcu.targets import Board
+from tests.once import made_once
 
 RESEND_SECONDS = 0.15
 ATTEMPTS = 20  # a busy machine may need a few before the emulated board has booted
@@ -43,7 +45,10 @@ def compiled(folder: Path, seed: int = 0, board: str = "nucleo-f767") -> Result:
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    return compiled(tmp_path_factory.mktemp("device"))
+    """The small network, compiled once; a copy for each test process."""
+    folder = tmp_path_factory.mktemp("device") / "project"
+    shutil.copytree(made_once("check network for devices", compiled) / "project", folder)
+    return Result.load(folder)
 
 
 @pytest.fixture

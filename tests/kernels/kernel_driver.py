@@ -44,6 +44,7 @@ from quantmcu.program.program import Value
 from quantmcu.program.steps import Step
 from quantmcu.reference import execute_step
 from quantmcu.resources import data_folder
+from tests.once import made_once
 
 Codes = NDArray[np.uint8]
 
@@ -88,12 +89,9 @@ def shared_kernels_of_bytes() -> list[str]:
 @cache
 def _objects(flags: tuple[str, ...]) -> list[Path]:
     """The kernels that are not generated, compiled once."""
-    folder = tempfile.TemporaryDirectory(prefix="quantmcu-kernels-")
-    atexit.register(folder.cleanup)
-    subprocess.run(
-        [*host_compiler(), "-std=c11", *flags, "-c", *map(str, kernel_sources())], cwd=folder.name, check=True
-    )
-    return sorted(Path(folder.name).glob("*.o"))
+    command = [*host_compiler(), "-std=c11", *flags, "-c", *map(str, kernel_sources())]
+    folder = made_once(" ".join(command), lambda folder: subprocess.run(command, cwd=folder, check=True))
+    return sorted(folder.glob("*.o"))
 
 
 class HostServer:
@@ -110,10 +108,11 @@ class HostServer:
              "-o", str(program), *map(str, (server, *extra_sources, *_objects(tuple(flags))))],
             check=True,
         )  # fmt: skip
-        self._errors = open(Path(self._folder.name) / "errors", "w+")  # noqa: SIM115 (closed by the process's end)
-        self._process = subprocess.Popen(
-            [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors
-        )
+        self._errors = Path(self._folder.name) / "errors"
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+            )
         atexit.register(self.close)
 
     def run(self, image: StepImage) -> bytes:
@@ -129,8 +128,7 @@ class HostServer:
         result = self._process.stdout.read(size)
         if len(result) != size or self._process.poll() is not None:
             self._process.wait()
-            self._errors.seek(0)
-            raise AssertionError(f"the kernel server died:\n{self._errors.read()[:4000]}")
+            raise AssertionError(f"the kernel server died:\n{self._errors.read_text()[:4000]}")
         return result
 
     def close(self) -> None:
@@ -166,9 +164,9 @@ def host_compiler() -> list[str]:
 
 
 def sanitizer_flags() -> list[str]:
-    """AddressSanitizer and UndefinedBehaviorSanitizer; zig brings only the latter."""
+    """AddressSanitizer and UndefinedBehaviorSanitizer; zig brings only the latter. Optimized, they compile for long."""
     sanitizers = "undefined" if "ziglang" in host_compiler() else "address,undefined"
-    return ["-O1", "-g", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all"]
+    return ["-O0", "-g", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all"]
 
 
 @cache
@@ -227,13 +225,14 @@ def check_on_core(
 def machine(core: str, compiler: str, guard: bool, flags: tuple[str, ...], sources: tuple[str, ...]) -> FunctionMachine:
     """An emulated core with these sources of firmware/kernels in flash."""
     kernels = data_folder("firmware") / "kernels"
-    elf = compile_for_core(
-        [*(kernels / name for name in sources), MEMORY_FUNCTIONS],
-        core,
-        (*flags, "-g", *WARNINGS, f"-I{MEMORY_FUNCTIONS.parent}"),
-        compiler,
-    )
-    return FunctionMachine(elf, core, guard=guard, aligned=guard)
+    paths = [*(kernels / name for name in sources), MEMORY_FUNCTIONS]
+    all_flags = (*flags, "-g", *WARNINGS, f"-I{MEMORY_FUNCTIONS.parent}")
+
+    def build(folder: Path) -> None:
+        (folder / "kernels.elf").write_bytes(compile_for_core(paths, core, all_flags, compiler))
+
+    folder = made_once(f"kernels {core} {compiler} {all_flags} {sources}", build)
+    return FunctionMachine(folder / "kernels.elf", core, guard=guard, aligned=guard)
 
 
 @cache
@@ -292,4 +291,4 @@ def _core_run(context: StepContext, data: bytes, results: Sequence[CallResult]) 
 
 def _output(context: StepContext, data: bytes) -> Codes:
     # In place, the block may be larger than the output.
-    return unpack_codes(context.output, data[: context.output.nbytes])  # type: ignore[return-value]
+    return unpack_codes(context.output, data[: context.output.nbytes])

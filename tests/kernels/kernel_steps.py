@@ -3,155 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
+from convolution_steps import convolutions
 from hypothesis import strategies as st
+from kernel_cases import Case, Shape, clamps, codes_256, codes_of, geometries, requantizations, seeds
 from numpy.typing import NDArray
 
 from quantmcu.codegen.kernel import Kernel
 from quantmcu.program import steps
-from quantmcu.program.fixed_point import LinearForm, Requantize, linear_form, requantize_for
-
-Shape = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A step, the shapes of its inputs and output, the output's bits, and input codes."""
-
-    step: steps.Step
-    input_shapes: tuple[Shape, ...]
-    output_shape: Shape
-    codes: tuple[NDArray[np.uint8], ...]
-    output_bits: int = 8
-
-    def __repr__(self) -> str:
-        fields = {name: value for name, value in vars(self.step).items() if not isinstance(value, np.ndarray)}
-        return f"Case({type(self.step).__name__} {fields}, {self.input_shapes} -> {self.output_shape})"
-
-
-codes_256 = st.integers(0, 255)
-seeds = st.integers(0, 2**32 - 1)
-
-
-@st.composite
-def codes_of(draw: st.DrawFn, *shapes: Shape) -> tuple[NDArray[np.uint8], ...]:
-    """Codes for the shapes: random, or all 0, or all 255."""
-    kind = draw(st.sampled_from(["random", "random", "random", "zeros", "largest", "extremes"]))
-    rng = np.random.default_rng(draw(seeds))
-    if kind == "zeros":
-        return tuple(np.zeros(shape, np.uint8) for shape in shapes)
-    if kind == "largest":
-        return tuple(np.full(shape, 255, np.uint8) for shape in shapes)
-    if kind == "extremes":
-        return tuple((rng.integers(0, 2, shape) * 255).astype(np.uint8) for shape in shapes)
-    return tuple(rng.integers(0, 256, shape, dtype=np.uint8) for shape in shapes)
-
-
-@st.composite
-def clamps(draw: st.DrawFn) -> tuple[int, int]:
-    """Lowest and highest code: mostly no clamp."""
-    if draw(st.booleans()):
-        return 0, 255
-    low = draw(codes_256)
-    return low, draw(st.integers(low, 255))
-
-
-@st.composite
-def requantizations(draw: st.DrawFn, count: int, reach: float, signed: bool = False) -> Requantize:
-    """One that spreads accumulators up to `reach` over the codes, more or less; with or without a left shift."""
-    rng = np.random.default_rng(draw(seeds))
-    spread = draw(st.sampled_from([0.2, 1.0, 1.0, 4.0, 200.0]))
-    ratios = spread * 255 / max(reach, 1.0) * rng.uniform(0.3, 1.0, count)
-    if signed:
-        ratios *= rng.choice([-1, 1], count)
-    low, high = draw(clamps())
-    return requantize_for(ratios, draw(codes_256), low, high)
-
-
-@st.composite
-def geometries(
-    draw: st.DrawFn, largest_kernel: int = 5, dilated: bool = True
-) -> tuple[Shape, tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int, int, int], tuple[int, int]]:
-    """Input height and width, kernel, strides, dilations, pads, output height and width."""
-    kernel = draw(st.tuples(*[st.integers(1, largest_kernel)] * 2))
-    if draw(st.booleans()):
-        kernel = draw(st.sampled_from([(1, 1), (3, 3), (5, 5)]))
-    strides = draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (2, 2), (1, 2), (3, 1)]))
-    dilations = draw(st.sampled_from([(1, 1), (1, 1), (1, 1), (2, 1), (2, 3)])) if dilated else (1, 1)
-    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-    pads = draw(st.one_of(st.just((0, 0, 0, 0)), st.tuples(*[st.integers(0, reach[i % 2] - 1) for i in range(4)])))
-    size = tuple(draw(st.integers(max(1, reach[i] - pads[i] - pads[i + 2]), reach[i] + 11)) for i in range(2))
-    output = tuple((size[i] + pads[i] + pads[i + 2] - reach[i]) // strides[i] + 1 for i in range(2))
-    return size, kernel, strides, dilations, pads, (output[0], output[1])
-
-
-@st.composite
-def square_geometries(
-    draw: st.DrawFn,
-) -> tuple[Shape, tuple[int, int], tuple[int, int], tuple[int, int], tuple[int, int, int, int], tuple[int, int]]:
-    """What most networks use: square kernels, strides 1 and 2, padding that keeps the size."""
-    kernel, stride = draw(st.sampled_from([1, 3, 5, 7])), draw(st.sampled_from([1, 2]))
-    pad = kernel // 2
-    pads = draw(st.sampled_from([(pad,) * 4, (0, 0, 0, 0), (pad // 2, 0, pad, pad)]))
-    size = tuple(draw(st.integers(kernel, 26)) for _ in range(2))
-    output = tuple((size[i] + pads[i] + pads[i + 2] - kernel) // stride + 1 for i in range(2))
-    return size, (kernel, kernel), (stride, stride), (1, 1), pads, (output[0], output[1])
-
-
-@st.composite
-def weights(draw: st.DrawFn, shape: Shape) -> NDArray[np.int8]:
-    """Weights: random, or all at an extreme."""
-    rng = np.random.default_rng(draw(seeds))
-    kind = draw(st.sampled_from(["random", "random", "random", "most", "least", "signs"]))
-    if kind == "random":
-        return rng.integers(-127, 128, shape).astype(np.int8)
-    if kind == "signs":
-        return (rng.integers(0, 2, shape) * 254 - 127).astype(np.int8)
-    return np.full(shape, 127 if kind == "most" else -127, np.int8)
-
-
-@st.composite
-def convolutions(draw: st.DrawFn, kind: str = "any", square: bool = False) -> Case:
-    """kind: any, dense, depthwise (one output channel a group), multiplied (several) or grouped."""
-    geometry = square_geometries() if square or draw(st.booleans()) else geometries()
-    size, kernel, strides, dilations, pads, output = draw(geometry)
-    if kind == "any":
-        kind = draw(st.sampled_from(["dense", "depthwise", "multiplied", "grouped"]))
-    channels = draw(st.one_of(st.integers(1, 40), st.sampled_from([4, 8, 16, 24])))
-    groups, group_inputs, outputs = 1, channels, draw(st.integers(1, 20))
-    if kind == "depthwise":
-        groups, group_inputs, outputs = channels, 1, channels
-    elif kind == "multiplied":
-        channels = min(channels, 12)
-        groups, group_inputs, outputs = channels, 1, channels * draw(st.integers(2, 3))
-    elif kind == "grouped":
-        groups = draw(st.integers(2, 4))
-        group_inputs = draw(st.integers(1, 6))
-        channels, outputs = groups * group_inputs, groups * draw(st.integers(1, 5))
-    weight = draw(weights((outputs, *kernel, group_inputs)))
-    rng = np.random.default_rng(draw(seeds))
-    zero_point = draw(codes_256)
-    total = weight.reshape(outputs, -1).astype(np.int64).sum(axis=1)
-    reach = 127.0 * 255 * weight[0].size ** 0.5
-    bias = (rng.integers(-2000, 2000, outputs) - zero_point * total).astype(np.int32)
-    input_shape, output_shape = (1, *size, channels), (1, *output, outputs)
-    step = steps.Convolution(
-        name="step",
-        inputs=("in0",),
-        output="out",
-        weight=weight,
-        weight_bits=8,
-        bias=bias,
-        requantize=draw(requantizations(outputs, reach)),
-        input_zero_point=zero_point,
-        strides=strides,
-        dilations=dilations,
-        pads=pads,
-        groups=groups,
-    )
-    return Case(step, (input_shape,), output_shape, draw(codes_of(input_shape)))
+from quantmcu.program.fixed_point import LinearForm, linear_form
 
 
 @st.composite

@@ -54,7 +54,7 @@ def shapes(draw: st.DrawFn, max_channels: int = 40) -> Shape:
     channels = draw(st.one_of(st.integers(1, max_channels), st.integers(1, max_channels // 4).map(lambda n: 4 * n)))
     outputs = draw(st.integers(1, 20))
     strides = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
-    return Shape(size, channels, outputs, kernel, strides, dilations, pads)  # type: ignore[arg-type]
+    return Shape(size, channels, outputs, kernel, strides, dilations, pads)
 
 
 def make_case(

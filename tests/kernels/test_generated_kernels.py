@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from kernel_cases import Case
 from kernel_driver import (
     CORTEX_M4,
     CORTEX_M7,
@@ -24,15 +25,16 @@ from kernel_driver import (
     kernel_named,
     sanitizer_flags,
 )
-from kernel_steps import Case, steps_for
+from kernel_steps import steps_for
 from matmul_cases import Shape, make_case
-from test_packed_kernels import context_of as packed_context
-from test_packed_kernels import narrow_cases
+from packed_cases import context_of as packed_context
+from packed_cases import narrow_cases
 
 from quantmcu.codegen.kernel import Core, Kernel, StepContext
 from quantmcu.codegen.packed import is_packed
 from quantmcu.codegen.registry import all_kernels
 from quantmcu.codegen.single_step import build_image, kernel_sources, source_paths, unpack_codes
+from tests.thorough import examples
 
 COMPILERS = [pytest.param("gcc", marks=pytest.mark.gcc), pytest.param("zig", marks=pytest.mark.slow)]
 M4_WITHOUT_FPU = Core("cortex-m4", has_dsp=True, has_fpu=False)
@@ -55,7 +57,7 @@ def context_of(case: Case, core: Core) -> StepContext:
     return context_for(case.step, case.input_shapes, case.output_shape, core)
 
 
-def many(kernel: Kernel, core: Core, count: int = 20) -> st.SearchStrategy[list[Case]]:
+def many(kernel: Kernel, core: Core, count: int) -> st.SearchStrategy[list[Case]]:
     """So many steps an example: what is generated for them is compiled at once."""
     supported = steps_for(kernel).filter(lambda case: kernel.unsupported(context_of(case, core)) is None)
     return st.lists(supported, min_size=count, max_size=count)
@@ -64,7 +66,7 @@ def many(kernel: Kernel, core: Core, count: int = 20) -> st.SearchStrategy[list[
 @by_kernel
 def test_equals_the_reference_on_the_host(kernel: Kernel) -> None:
     @once
-    @given(many(kernel, CORTEX_M7, 8))
+    @given(many(kernel, CORTEX_M7, examples(3)))
     def compare(cases: list[Case]) -> None:
         check_on_host(kernel, [(context_of(case, CORTEX_M7), case.codes) for case in cases])
 
@@ -93,7 +95,7 @@ BANDED = [kernel for kernel in all_kernels() if kernel.name.endswith("_bands")]
 
 def test_bands_of_packed_maps_equal_the_reference_on_the_host() -> None:
     """All of them in one program, in place too."""
-    steps = [(kernel, *step) for kernel in BANDED for step in packed(kernel, CORTEX_M7, 4)]
+    steps = [(kernel, *step) for kernel in BANDED for step in packed(kernel, CORTEX_M7, examples(4))]
     with TemporaryDirectory() as name:
         sources = {path for kernel, context, _ in steps for path in source_paths(kernel.lower(context), Path(name))}
         server = HostServer(sanitizer_flags(), sorted(sources - set(kernel_sources())))
@@ -109,7 +111,7 @@ def test_bands_of_packed_maps_equal_the_reference_on_the_host() -> None:
 @pytest.mark.parametrize("kernel", BANDED, ids=lambda kernel: kernel.name)
 def test_bands_of_packed_maps_equal_the_reference_on_cores(kernel: Kernel, core: Core, compiler: str) -> None:
     """Under the guard."""
-    check_on_core(kernel, core, packed(kernel, core, 5), compiler)
+    check_on_core(kernel, core, packed(kernel, core, examples(4)), compiler)
 
 
 @pytest.mark.gcc
@@ -129,14 +131,14 @@ def test_packed_maps_cost_little_more_time_than_bytes(core: Core) -> None:
 
 
 def test_depthwise_of_packed_maps_equals_the_reference_on_the_host() -> None:
-    check_on_host(DEPTHWISE, packed(DEPTHWISE, CORTEX_M7, 8))
+    check_on_host(DEPTHWISE, packed(DEPTHWISE, CORTEX_M7, examples(6)))
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("core", CORES)
 def test_depthwise_of_packed_maps_equals_the_reference_on_cores(core: Core, compiler: str) -> None:
     """Under the guard."""
-    for run in check_on_core(DEPTHWISE, core, packed(DEPTHWISE, core, 12), compiler):
+    for run in check_on_core(DEPTHWISE, core, packed(DEPTHWISE, core, examples(8)), compiler):
         assert run.stack_bytes < 512
 
 
@@ -147,7 +149,7 @@ def test_equals_the_reference_on_cores(kernel: Kernel, core: Core, compiler: str
     """Under the guard: every access lies inside a buffer and is aligned."""
 
     @once
-    @given(many(kernel, core))
+    @given(many(kernel, core, examples(15)))
     def compare(cases: list[Case]) -> None:
         for run in check_on_core(kernel, core, [(context_of(case, core), case.codes) for case in cases], compiler):
             assert run.stack_bytes < 512

@@ -5,10 +5,12 @@ from __future__ import annotations
 import kernel_driver
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from kernel_cases import Case
 from kernel_driver import CORTEX_M0, CORTEX_M4, CORTEX_M7, Core, check, kernel_named, shared_kernels_of_bytes
-from kernel_steps import Case, steps_for
+from kernel_steps import steps_for
 
 from quantmcu.codegen.single_step import build_image, kernel_sources, run_on_machine, unpack_codes
+from tests.thorough import examples
 
 KERNELS = shared_kernels_of_bytes()
 EVERY_SOURCE = tuple(path.name for path in kernel_sources())
@@ -38,7 +40,7 @@ def test_equals_the_reference(name: str, core: Core, compiler: str) -> None:
         return
     machine = kernel_driver.machine(core.name, compiler, True, ("-O2",), EVERY_SOURCE)
 
-    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=examples(5), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(case=steps_for(kernel))
     def compare(case: Case) -> None:
         context = kernel_driver.context_for(case.step, case.input_shapes, case.output_shape, core, case.output_bits)

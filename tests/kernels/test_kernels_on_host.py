@@ -5,11 +5,13 @@ from __future__ import annotations
 import kernel_driver
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
-from kernel_steps import Case, steps_for
+from kernel_cases import Case
+from kernel_steps import steps_for
 
 from quantmcu.codegen.registry import all_kernels
 from quantmcu.program import steps
 from quantmcu.program.stages import PatchStage
+from tests.thorough import examples
 
 KERNELS = kernel_driver.shared_kernels_of_bytes()
 
@@ -19,7 +21,7 @@ def test_kernel_equals_reference(name: str) -> None:
     kernel = kernel_driver.kernel_named(name)
     computed = 0
 
-    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @settings(max_examples=examples(40), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(case=steps_for(kernel))
     def compare(case: Case) -> None:
         nonlocal computed

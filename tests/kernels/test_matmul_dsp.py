@@ -11,13 +11,14 @@ from kernel_driver import CORTEX_M0, CORTEX_M4, CORTEX_M7, check, kernel_named, 
 from matmul_cases import Shape, make_case, shapes
 
 from quantmcu.codegen.kernel import Core
+from tests.thorough import examples
 
 ZIG = pytest.param("zig", marks=pytest.mark.slow) if shutil.which("arm-none-eabi-gcc") else "zig"
 COMPILERS = [pytest.param("gcc", marks=pytest.mark.gcc), ZIG]
 KERNEL = kernel_named("matmul_dsp")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(
     shape=shapes(),
     seed=st.integers(0, 2**31),

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from convolution_steps import convolutions
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from kernel_driver import (
@@ -20,8 +21,7 @@ from kernel_driver import (
     check_on_host,
     kernel_named,
 )
-from kernel_steps import convolutions
-from test_packed_kernels import context_of, narrowed
+from packed_cases import context_of, narrowed
 
 from quantmcu.codegen.kernel import Core, Kernel, StepContext
 from quantmcu.codegen.kernels.outer_generated import best_outer_plan
@@ -34,6 +34,7 @@ from quantmcu.program.fixed_point import requantize_for
 from quantmcu.program.program import Value
 from quantmcu.program.steps import Convolution
 from quantmcu.targets import load_board
+from tests.thorough import examples
 
 KERNEL, DENSE = (kernel_named(f"packed_outer_{kind}") for kind in ("generated", "dense_generated"))
 BOTH = pytest.mark.parametrize("kernel", [KERNEL, DENSE], ids=lambda kernel: kernel.name)
@@ -177,7 +178,7 @@ def test_equals_the_reference_on_cores(kernel: Kernel, core: Core, compiler: str
 
 def test_random_convolutions_on_the_host() -> None:
     @once
-    @given(random_cases(CORTEX_M7, 12))
+    @given(random_cases(CORTEX_M7, examples(12)))
     def compare(cases: Cases) -> None:
         check_on_host(KERNEL, cases)
 
@@ -188,7 +189,7 @@ def test_random_convolutions_on_the_host() -> None:
 @pytest.mark.parametrize("core", CORES)
 def test_random_convolutions_on_cores(core: Core) -> None:
     @once
-    @given(random_cases(core, 25))
+    @given(random_cases(core, examples(20)))
     def compare(cases: Cases) -> None:
         check_on_core(KERNEL, core, cases)
 
@@ -234,15 +235,15 @@ def test_a_manifest_may_say_that_long_multiplications_take_two_cycles() -> None:
 
 def test_the_fastest_kernel_is_chosen() -> None:
     """Not packed multiplication for little work: the tile of a group of pixels costs as much for a single one."""
-    chosen = []
-    for size, channels, outputs in (((9, 9), 64, 32), ((1, 1), 64, 1), ((1, 1), 9, 2)):
-        context, codes = pointwise((4, 4, 4), size, channels, outputs, CORTEX_M7)
-        measured = {
-            kernel: check_on_core(kernel_named(kernel), CORTEX_M7, [(context, codes)], compilers()[0], guard=False)
-            for kernel in ("packed_outer_generated", "packed_conv2d_dsp", "packed_conv2d_portable")
-        }
-        chosen.append(choose_kernel([(context, 1)], Facts()).name)
-        assert measured[chosen[-1]][0].cycles <= 1.1 * min(runs[0].cycles for runs in measured.values())
+    shapes = (((9, 9), 64, 32), ((1, 1), 64, 1), ((1, 1), 9, 2))
+    made = [pointwise((4, 4, 4), size, channels, outputs, CORTEX_M7) for size, channels, outputs in shapes]
+    measured = {
+        kernel: check_on_core(kernel_named(kernel), CORTEX_M7, made, compilers()[0], guard=False)
+        for kernel in ("packed_outer_generated", "packed_conv2d_dsp", "packed_conv2d_portable")
+    }
+    chosen = [choose_kernel([(context, 1)], Facts()).name for context, _ in made]
+    for i, name in enumerate(chosen):
+        assert measured[name][i].cycles <= 1.1 * min(runs[i].cycles for runs in measured.values())
     assert chosen[0] == "packed_outer_generated" != chosen[-1], chosen
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from elftools.elf.elffile import ELFFile
 from hypothesis import HealthCheck, Phase, find, settings
+from kernel_cases import Case
 from kernel_driver import (
     CORTEX_M7,
     WARNINGS,
@@ -24,8 +25,8 @@ from kernel_driver import (
     packed_maps_only,
     sanitizer_flags,
 )
-from kernel_steps import Case, steps_for
-from test_packed_kernels import context_of, narrow_cases
+from kernel_steps import steps_for
+from packed_cases import context_of, narrow_cases
 
 from quantmcu.codegen.kernel import Core, LoweredStep, StepContext
 from quantmcu.codegen.registry import all_kernels

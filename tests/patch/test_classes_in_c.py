@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
-from test_generated_c import emitted
 
 from quantmcu.build.host import HostModel, SanitizedModel
 from quantmcu.build.host_compiler import find_sanitizing_compiler
@@ -24,7 +23,9 @@ from quantmcu.program.program import Program
 from quantmcu.program.stages import OutlierTest, PatchStage
 from quantmcu.reference import execute
 from tests.narrow_programs import narrowed
+from tests.patch.generated_c import emitted
 from tests.programs import ProgramBuilder, divisible_builders
+from tests.thorough import examples
 
 
 def stage_of(program: Program) -> PatchStage:
@@ -39,8 +40,8 @@ def two_classes(builder: ProgramBuilder, grid: tuple[int, int], bits: dict[str, 
     return split_program(wide, plans), split_program(narrow, plans)
 
 
-def assert_c_equals_reference(program: Program, samples: list[dict[str, np.ndarray]], runner=HostModel, **options):
-    with runner(emitted(program).files, **options) as model:
+def assert_c_equals_reference(program: Program, samples: list[dict[str, np.ndarray]], runner=HostModel):
+    with runner(emitted(program).files, "-O0") as model:
         for inputs in samples:
             expected = execute(program, inputs)
             outputs = model.infer([inputs[name] for name in program.inputs])
@@ -58,7 +59,7 @@ def patchy_inputs(builder: ProgramBuilder) -> list[dict[str, np.ndarray]]:
 
 
 @settings(
-    max_examples=12,
+    max_examples=examples(12),
     deadline=None,
     phases=[Phase.reuse, Phase.generate],  # each example compiles: no shrinking
     suppress_health_check=list(HealthCheck),
@@ -88,7 +89,7 @@ def test_random_networks(builder, grid, fraction, mode, data):
         program = with_dynamic_classes(wide, narrow, OutlierTest("input", 90, 150, fraction))
     if mode.endswith("demand"):
         program = with_inputs_on_demand(program)
-    assert_c_equals_reference(program, patchy_inputs(builder), optimize="-O0")
+    assert_c_equals_reference(program, patchy_inputs(builder))
 
 
 def block_builder(seed: int = 3) -> tuple[ProgramBuilder, dict[str, int]]:

@@ -1,46 +1,23 @@
 """Patch stages as C: the same bytes as the reference, on the host, with sanitizers, whatever the grid."""
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantmcu.build.host import HostModel, SanitizedModel
 from quantmcu.build.host_compiler import find_sanitizing_compiler
-from quantmcu.codegen.emit import emit_model
-from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.select import select_kernels
 from quantmcu.codegen.timeline import memory_timeline
 from quantmcu.errors import ToolError
-from quantmcu.memory.buffers import collect_buffers
-from quantmcu.memory.planner import ArenaRegion, plan_memory
 from quantmcu.patch.receptive_field import NotDivisibleError
 from quantmcu.patch.search import HALO_MODES, stage_plan
 from quantmcu.patch.stage import StagePlan, split_program, with_inputs_on_demand
-from quantmcu.reference import execute
+from tests.patch.generated_c import CORE, assert_c_equals_reference, emitted
 from tests.programs import ProgramBuilder, divisible_builders
-
-CORE = Core("cortex-m7", True, True)
-
-
-def emitted(program):
-    selections = select_kernels(program, CORE)
-    timeline = memory_timeline(program, selections)
-    plan = plan_memory(collect_buffers(timeline), len(timeline.slots), [ArenaRegion("ram", 2**26)])
-    return emit_model(program, selections, timeline, plan)
+from tests.thorough import examples
 
 
-def assert_c_equals_reference(builder, patched, runner=HostModel, **options):
-    inputs = builder.inputs()
-    expected = execute(builder.program(patched.outputs), inputs)
-    with runner(emitted(patched).files, **options) as model:
-        for _ in range(2):  # a second run finds other things in memory
-            outputs = model.infer([inputs[name] for name in patched.inputs])
-            for name, output in zip(patched.outputs, outputs, strict=True):
-                np.testing.assert_array_equal(expected[name], output)
-
-
-def assert_plans_run(builder, plans, *, on_demand=False, runner=HostModel, **options):
+def assert_plans_run(builder, plans, *, on_demand=False, runner=HostModel):
     try:
         patched = split_program(builder.program(), plans)
     except NotDivisibleError as problem:
@@ -49,10 +26,10 @@ def assert_plans_run(builder, plans, *, on_demand=False, runner=HostModel, **opt
         return
     if on_demand:
         patched = with_inputs_on_demand(patched)
-    assert_c_equals_reference(builder, patched, runner, **options)
+    assert_c_equals_reference(builder, patched, runner)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     builder=divisible_builders(),
     grid=st.tuples(st.integers(1, 5), st.integers(1, 5)),
@@ -77,7 +54,7 @@ def test_random_networks(builder, grid, on_demand, mode, data):
     }.get(mode, frozenset())
     grid = (min(grid[0], height), min(grid[1], width))
     plan = StagePlan(builder.steps[-1].name, grid, carrying, carrying_columns=columns)
-    assert_plans_run(builder, [plan], on_demand=on_demand, optimize="-O0")
+    assert_plans_run(builder, [plan], on_demand=on_demand)
 
 
 def two_stage_builder(seed):
@@ -103,7 +80,7 @@ def test_stages_in_a_row(grids, mode):
     program = builder.program()
     behind = next(step for step in program.steps if step.name == middle)
     plans = [stage_plan(program, middle, grids[0], mode), stage_plan(program, last, grids[1], mode, behind)]
-    assert_plans_run(builder, plans, on_demand="cache" in mode, optimize="-O0")
+    assert_plans_run(builder, plans, on_demand="cache" in mode)
 
 
 @pytest.mark.parametrize("mode", ["cache-rows", "cache"])

@@ -13,7 +13,7 @@ from quantmcu.codegen.select import StageSelection, flat, select_kernels
 from quantmcu.ir import QParams
 from quantmcu.patch.stage import StagePlan, split_program
 from quantmcu.program import Program, requantize_for, steps
-from tests.patch.test_generated_c import assert_c_equals_reference
+from tests.patch.generated_c import assert_c_equals_reference
 from tests.programs import ProgramBuilder
 
 QP = QParams(4, 0.1, 7)
@@ -62,4 +62,4 @@ def test_cells_equal_the_reference(grid: tuple[int, int], monkeypatch: pytest.Mo
     assert any(isinstance(item, StageSelection) for item in selections)
     names = [selection.kernel.name for selection in flat(selections) if selection.kernel is not None]
     assert names.count("packed_outer_generated") == len(program.steps), names
-    assert_c_equals_reference(builder, patched, optimize="-O0")
+    assert_c_equals_reference(builder, patched)

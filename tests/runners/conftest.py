@@ -3,51 +3,58 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import fake_network
 import pytest
 
 from quantmcu.build.host import build_native_harness
-from quantmcu.build.host_compiler import SANITIZE, find_host_compiler, find_sanitizing_compiler
+from quantmcu.build.host_compiler import SANITIZE, HostCompiler, find_host_compiler, find_sanitizing_compiler
 from quantmcu.device import DeviceSession
 from quantmcu.errors import ToolError
+from tests.once import made_once
 
 if sys.platform == "win32":
     collect_ignore_glob = ["test_*.py"]  # no pseudo-terminals
 else:
     from native_device import NativeDevice
 
-STRICT = ("-O1", "-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
+STRICT = ("-Wpedantic", "-Wconversion", "-Wshadow", "-Werror")
 TALL = 300  # pixels rows: inputs and outputs of several chunks
 
 
-def _harness(folder: Path, height: int) -> Path:
+def _harness(height: int, compiler: HostCompiler, flags: Sequence[str]) -> Path:
+    def make(folder: Path) -> None:
+        build_native_harness(fake_network.files(height), folder, compiler, [*STRICT, *flags])
+
+    return made_once(f"harness {height} {flags}", make) / "harness"
+
+
+def _checked_harness(height: int) -> Path:
+    """Under sanitizers where there are any."""
     try:
-        compiler, sanitize = find_sanitizing_compiler(), SANITIZE
+        return _harness(height, find_sanitizing_compiler(), SANITIZE)
     except ToolError:
-        compiler, sanitize = find_host_compiler(), ()
-    return build_native_harness(fake_network.files(height), folder, compiler, [*STRICT, *sanitize])
+        return _harness(height, find_host_compiler(), ())
 
 
 @pytest.fixture(scope="session")
-def harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def harness() -> Path:
     """The program, under sanitizers where there are any."""
-    return _harness(tmp_path_factory.mktemp("harness"), 2)
+    return _checked_harness(2)
 
 
 @pytest.fixture(scope="session")
-def tall_harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tall_harness() -> Path:
     """The same with tensors of several chunks."""
-    return _harness(tmp_path_factory.mktemp("tall"), TALL)
+    return _checked_harness(TALL)
 
 
 @pytest.fixture(scope="session")
-def plain_harness(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def plain_harness() -> Path:
     """The same without sanitizers, which would take faults for themselves."""
-    folder = tmp_path_factory.mktemp("plain")
-    return build_native_harness(fake_network.files(), folder, find_host_compiler(), STRICT)
+    return _harness(2, find_host_compiler(), ("-O1",))
 
 
 @pytest.fixture
