@@ -111,7 +111,7 @@ class Workspace:
         if self.division is not None:
             return self.division.uniform(network.program)
         return self.once(
-            ("candidate", *sorted(network.weight_bits.items())),
+            ("candidate", self.budget, self.patches, *sorted(network.weight_bits.items())),
             lambda: choose_plan(
                 network.program, self.board, self.budget, self.patches, may_overflow=True
             ).candidate,

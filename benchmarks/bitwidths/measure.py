@@ -1,0 +1,195 @@
+"""Measures the rows of a network: by two halves of its images, each of which calibrates for the other."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bits import with_more_flash
+from benchmarks.bitwidths.cases import BOARD, Case
+from benchmarks.bitwidths.costs import (
+    Planned,
+    bitops_as_planned,
+    bitops_by_layer,
+    described_bitops,
+    plan_divided,
+    plan_network,
+)
+from benchmarks.bitwidths.emulated import emulated_cycles, firmware_digest
+from benchmarks.bitwidths.half import Half, Network
+from benchmarks.bitwidths.rows import EIGHT_BITS, Row, patched, rows_of
+from benchmarks.bitwidths.store import Entry, Store, source_digest
+from quantmcu.data import Dataset, input_specs, load_preprocess, open_dataset
+from quantmcu.data.dataset import Subset
+from quantmcu.divided import DividedNetwork
+from quantmcu.errors import QuantMCUError, UsageError
+from quantmcu.frontend import load_onnx, read_network
+from quantmcu.ir import Graph
+from quantmcu.measurement import source_commit
+from quantmcu.passes import simplify
+from quantmcu.targets import load_board
+
+DYNAMIC_SAMPLES = 5
+"""Images that are run in the emulator where patches choose their branch by them."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured.
+
+    Attributes:
+        calibration: images of a half that calibrate, at most.
+        evaluation: images of a half that give figures, at most; None: all.
+        is_emulated: firmware is built and run.
+        keeps_older: rows measured with other versions of QuantMCU's source are not measured again.
+    """
+
+    calibration: int = 100
+    evaluation: int | None = None
+    is_emulated: bool = False
+    keeps_older: bool = False
+
+
+def measure_case(case: Case, store: Store, effort: Effort, only: Sequence[str], say: Say) -> None:
+    """Measures what `store` lacks of the rows whose name holds one of `only` (all where there is none).
+
+    Raises:
+        UsageError: there are no labels.
+    """
+    with tempfile.TemporaryDirectory(prefix="quantmcu-bitwidths-") as folder:
+        measuring = _Measuring(case, store, effort, Path(folder), say)
+        rows = rows_of(case)
+        for stale in store.rows(case.id).keys() - {row.name for row in rows}:
+            del store.rows(case.id)[stale]
+        for row in rows:
+            if not only or any(text in row.name for text in only):
+                measuring.measure(row)
+
+
+class _Measuring:
+    """Of one network."""
+
+    def __init__(self, case: Case, store: Store, effort: Effort, folder: Path, say: Say) -> None:
+        self.case, self.store, self.effort, self.folder, self.say = case, store, effort, folder, say
+        self.board = load_board(BOARD)
+        self.ample = load_board(with_more_flash(BOARD, folder))
+        self.source = source_digest()
+
+    def measure(self, row: Row) -> None:
+        """One row, unless it is known."""
+        key = self._key(row)
+        old = self.store.rows(self.case.id).get(row.name, {})
+        is_known = old.get("key") == key and (old["source"] == self.source or self.effort.keeps_older)
+        lacks_cycles = self.effort.is_emulated and row.is_emulated and not {"emulated", "problem"} & old.keys()
+        if is_known and not lacks_cycles:
+            return
+        self.say(f"{self.case.id}: {row.name}")
+        try:
+            entry = self._measured(row)
+        except UsageError:
+            raise
+        except QuantMCUError as error:
+            entry = {"problem": str(error)}
+        self.store.put(self.case.id, row.name, {"key": key, "source": self.source, "commit": source_commit(), **entry})
+        self.store.about(self.case.id).update(self._about())
+        self.store.save()
+
+    def _key(self, row: Row) -> str:
+        images = [(path.name, path.stat().st_size) for path in sorted(self.case.images.glob("*"))]
+        images.append((self.case.images.name, self.case.images.stat().st_size))
+        model = hashlib.sha256(self.case.model.read_bytes()).hexdigest()
+        parts = model, images, self.effort.calibration, self.effort.evaluation, BOARD, row
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+    def _about(self) -> dict[str, Any]:
+        return {
+            "board": BOARD,
+            "calibration": [len(half.calibration) for half in self.halves],
+            "images": sum(len(half.evaluation) for half in self.halves),
+        }
+
+    def _measured(self, row: Row) -> Entry:
+        networks = [half.choose(row) for half in self.halves]
+        evaluated = [self._evaluated(row, half, network) for half, network in zip(self.halves, networks, strict=True)]
+        entry: Entry = {"halves": evaluated}
+        if not row.is_planned:
+            assert not isinstance(networks[0], DividedNetwork)
+            by_layer = bitops_as_planned(networks[0].program, self._eight_bits)
+            return entry | {"costs": described_bitops(by_layer, self.halves[0].stage_layers)}
+        plan = self._plan(row, networks[0])
+        entry["costs"] = plan.describe(self.halves[0].stage_layers)
+        if isinstance(networks[0], DividedNetwork):
+            entry["costs"]["outlier_share"] = networks[0].division.share
+        if self.effort.is_emulated and row.is_emulated:
+            entry["emulated"] = self._emulated(row, plan)
+        return entry
+
+    def _evaluated(self, row: Row, half: Half, network: Network) -> Entry:
+        digest = half.digest(row, network)
+        known = self.store.evaluation(self.case.id, digest)
+        return known or {"digest": digest, **half.evaluate(row, network).as_json()}
+
+    def _plan(self, row: Row, network: Network) -> Planned:
+        if isinstance(network, DividedNetwork):
+            return plan_divided(network, self.board)
+        return plan_network(network, self.board, self.ample, row.patches)
+
+    def _emulated(self, row: Row, plan: Planned) -> Entry:
+        is_dynamic = row.classes is not None and row.classes.mode == "dynamic"
+        samples = self.halves[0].evaluation.take(DYNAMIC_SAMPLES if is_dynamic else 1)
+        digest = firmware_digest(plan, samples)
+        cycles = self.store.emulated(self.case.id, digest)
+        if cycles is None:
+            cycles = emulated_cycles(plan, samples, self.folder / digest)
+        return {"digest": digest, "cycles": cycles, "images": len(samples)}
+
+    @cached_property
+    def _eight_bits(self) -> dict[str, float]:
+        """BitOPs by layer of the board's own plan for 8 bits."""
+        network = self.halves[0].choose(EIGHT_BITS)
+        return bitops_by_layer(self._plan(EIGHT_BITS, network).selections)
+
+    @cached_property
+    def halves(self) -> tuple[Half, Half]:
+        """Even images calibrate for the odd ones, and the other way round."""
+        original = simplify(load_onnx(read_network(self.case.model)))
+        specs = input_specs(original)
+        folder = self.case.open_images(self.folder)
+        images = open_dataset(folder, specs, load_preprocess(self.case.preprocess, specs[0]))
+        labels = labels_of(images, folder)
+        even, odd = range(0, len(images), 2), range(1, len(images), 2)
+        first = self._half(0, original, images, labels, even, odd)
+        return first, self._half(1, original, images, labels, odd, even)
+
+    def _half(
+        self, number: int, original: Graph, images: Dataset, labels: Sequence[int], chosen: range, others: range
+    ) -> Half:
+        most = self.effort.evaluation
+        measured = others if most is None else [others[index * len(others) // most] for index in range(most)]
+        calibration = Subset(images, chosen).take(self.effort.calibration)
+        evaluation = Subset(images, measured)
+        stage = patched(self.case)
+        return Half(number, original, calibration, evaluation, [labels[i] for i in measured], self.board, stage)
+
+
+def labels_of(images: Dataset, folder: Path) -> list[int]:
+    """Labels of the data, else the numbers that the files' names start with (`0012_n01530575.jpg`).
+
+    Raises:
+        UsageError: there are neither.
+    """
+    if images.labels is not None:
+        return [int(label) for label in images.labels]
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    matches = [re.match(r"\d+(?=_)", file.name) for file in files]
+    if not all(matches):
+        raise UsageError("the images have no labels", str(folder), hint="one folder a class, or names such as 12_x.jpg")
+    return [int(match[0]) for match in matches if match]
