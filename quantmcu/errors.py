@@ -64,7 +64,8 @@ class ProblemListError(QuantMCUError):
         self.problems = problems
 
     def __str__(self) -> str:
-        lines = [f"{self.what} ({len(self.problems)})"]
+        count = len(self.problems)
+        lines = [f"{self.what}: {count} problem{'s' if count != 1 else ''}"]
         lines += [f"- {problem}" for problem in self.problems]
         if self.hint:
             lines.append(f"hint: {self.hint}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from quantmcu.data import input_specs, open_dataset
 from quantmcu.frontend import load_onnx, read_network
-from quantmcu.memory.budget import Budget, budget_of
+from quantmcu.memory.budget import Budget, budget_of, check_limits
 from quantmcu.passes import simplify
 from quantmcu.patch.request import PatchRequest
 from quantmcu.plan_data import describe_candidate
@@ -60,6 +60,7 @@ def plan_model(
     """
     clock = StageClock(progress or SilentProgress())
     board = board if isinstance(board, Board) else load_board(board)
+    check_limits(board, ram=ram)
     with clock.stage("import"):
         graph = simplify(load_onnx(read_network(model)))
     with clock.stage("quantize"):

@@ -52,7 +52,7 @@ def measure_result(
     if runs < 1:
         raise UsageError("the number of runs must be at least 1", "--runs", f"got {runs}")
     progress = progress or SilentProgress()
-    progress.stage(f"start the {on}")
+    progress.stage(f"start {on}")
     with open_session(result, on, port, memory_model=memory_model) as session:
         inputs = timed_inputs(result, session.identify().inputs, runs, data, preprocess)
         progress.stage(f"time {runs} runs")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from quantmcu.accuracy_drop import OPTION, DropLimit, check_drop
 from quantmcu.bitwidths import BitChooser, BitsRequest
 from quantmcu.build import build_project, write_project
 from quantmcu.build.harness import harness_files, require_harness
+from quantmcu.build.toolchain import require_compiler
 from quantmcu.codegen.emit import EmittedModel, emit_model
 from quantmcu.codegen.optimize import Optimize, check_optimize
 from quantmcu.data import (
@@ -31,12 +29,13 @@ from quantmcu.data import (
     write_preprocess_file,
 )
 from quantmcu.divided import DividedNetwork, divide
-from quantmcu.errors import ToolError, UsageError
+from quantmcu.errors import UsageError
 from quantmcu.export import export_onnx
 from quantmcu.frontend import load_onnx, read_network
 from quantmcu.held_out import held_out_split
 from quantmcu.ir import Graph
-from quantmcu.memory.budget import Budget, budget_of, flash_error
+from quantmcu.memory.budget import Budget, budget_of, check_limits, flash_error
+from quantmcu.output_folder import check_output, fingerprints, replacing_folder
 from quantmcu.passes import simplify
 from quantmcu.patch.request import PatchRequest
 from quantmcu.planning import PlannedNetwork, choose_plan
@@ -49,7 +48,7 @@ from quantmcu.quant.vdpc import DEFAULT_PHI
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information
 from quantmcu.report import write_report
 from quantmcu.result_data import describe
-from quantmcu.results import FILE, Result
+from quantmcu.results import Result
 from quantmcu.targets import Board, load_board
 from quantmcu.vdpc import ClassesRequest
 
@@ -173,7 +172,9 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     request.patches, request.bitwidths, request.classes  # noqa: B018  (refuses what contradicts itself before any work is done)
     check_drop(request.max_accuracy_drop, request.bitwidths, request.vdpc)
     require_harness(request.harness)
-    _check_replaceable(out)
+    check_output(out)
+    if request.build:
+        require_compiler(request.toolchain)
 
     prepared = prepare_model(request, board, clock, OPTION if request.max_accuracy_drop is not None else None)
     graph, dataset, chooser, budget = prepared.graph, prepared.dataset, prepared.chooser, prepared.chooser.budget
@@ -190,7 +191,12 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     with clock.stage("plan"):
         if classes is None:
             planned = choose_plan(
-                program, board, budget, request.patches, advance=clock.advance, may_overflow=not request.build,
+                program,
+                board,
+                budget,
+                request.patches,
+                advance=clock.advance,
+                may_overflow=not request.build,
                 optimize=request.optimize,
             )
         else:
@@ -203,7 +209,7 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
         _check_flash(emitted, budget, board, request, clock)
         network = CompiledNetwork(graph, quantized, program, planned, emitted, chosen_bits.search, classes)
 
-    with _replacing(out) as folder:
+    with replacing_folder(out) as folder:
         with clock.stage("write"):
             input_bytes = sum(program.values[name].nbytes for name in program.inputs)
             harness = harness_files(request.harness, request.model.stem, input_bytes)
@@ -225,7 +231,7 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
             request.model.name, digest, board, budget, network, dataset, prepared.input_format, clock, built,
             PICTURE if picture else None,
         )  # fmt: skip
-        result = Result(folder, facts)
+        result = Result(folder, facts | {"files": fingerprints(folder)})
         result.save()
         write_report(result)
     return Result.load(out)
@@ -269,6 +275,7 @@ def prepare_model(
         QuantMCUError: the model can't be compiled.
         UsageError: unusable or too few data.
     """
+    check_limits(board, ram=request.ram, flash=request.flash)
     with clock.stage("import"):
         model = read_network(request.model)
         original = simplify(load_onnx(model))
@@ -288,9 +295,7 @@ def prepare_model(
     return PreparedModel(model, original, prepared.graph, dataset, held_out, preprocess, input_format, chooser)
 
 
-def _calibration_data(
-    request: CompileRequest, specs: tuple[InputSpec, ...], preprocess: Preprocess | None
-) -> Dataset:
+def _calibration_data(request: CompileRequest, specs: tuple[InputSpec, ...], preprocess: Preprocess | None) -> Dataset:
     """The calibration set; there is no default."""
     if request.calibration is None:
         shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in specs)
@@ -326,50 +331,3 @@ def _check_flash(
         if request.build:
             raise error
         clock.note(str(error))
-
-
-def _check_replaceable(out: Path) -> None:
-    """`out` may be missing, empty, or an earlier result; anything else is somebody's work."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise UsageError("is a file", str(out), hint="give --out a folder")
-    if any(out.iterdir()) and not (out / FILE).is_file():
-        raise UsageError(
-            "the folder holds other files",
-            str(out),
-            f"only a folder that quantmcu wrote (with {FILE}) is replaced",
-            "give --out a new or empty folder",
-        )
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that takes its place when all went well, and vanishes otherwise.
-
-    Raises:
-        ToolError: the disk is full, or the folder can't be written.
-    """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    except OSError as error:
-        raise UsageError(f"can't write here: {error.strerror}", str(out.parent), hint="give another --out") from error
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        old = None
-        if out.exists():
-            old = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.old."))
-            out.replace(old / out.name)
-        temporary.replace(out)
-        if old is not None:
-            shutil.rmtree(old)
-    except OSError as error:
-        raise ToolError(
-            f"can't write the result: {error.strerror}",
-            str(out),
-            hint="free some space or give another --out; nothing was left behind",
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -124,7 +124,7 @@ def choose_plan(
         choice.rejected.clear()
         candidates = _forced(search, request) if request.is_forced else search.run()
         if not candidates:
-            raise _no_stage(program)
+            raise _no_stage(program, request)
         found = choice.first_that_fits(candidates[::-1] if request.objective == "ram" else candidates)
     if found is not None:
         chosen, memory = found
@@ -147,7 +147,7 @@ def plan_frontier(
     if request.patch == "off":
         candidates = [search.layers]
     if not candidates:
-        raise _no_stage(program)
+        raise _no_stage(program, request)
     ordered = candidates[::-1] if request.objective == "ram" else candidates
     found = _Choice(budget).first_that_fits(ordered)
     return candidates, None if found is None else candidates.index(found[0])
@@ -231,8 +231,15 @@ def _grids_to_try(program: Program, end: steps.Step, request: PatchRequest) -> I
         )
 
 
-def _no_stage(program: Program) -> QuantMCUError:
+def _no_stage(program: Program, request: PatchRequest) -> QuantMCUError:
     first = program.steps[0].layer or program.steps[0].name if program.steps else ""
+    if request.grid:
+        return QuantMCUError(
+            f"no patch stage of {request.patch} patches is possible",
+            "--patch",
+            "no map early in the network has so many rows and columns and is all that the later layers need",
+            "fewer patches; `quantmcu plan` shows what is possible",
+        )
     return QuantMCUError(
         "the network can't run in patches",
         first,
@@ -275,7 +282,7 @@ def _error(choice: _Choice, budget: Budget, board: Board, *, patched: bool) -> Q
     largest = tenants_at(smallest.buffers, smallest.peak_slot)[0]
     needed = smallest.arena_bytes + board.stack_bytes + FIRMWARE_DATA_BYTES
     return QuantMCUError(
-        f"no plan fits: the smallest needs {smallest.arena_bytes:,} bytes of RAM for feature maps, {board.id} has "
+        f"no plan fits: the smallest needs {smallest.arena_bytes:,} bytes of RAM for feature maps, there are "
         f"{budget.arena_bytes:,}",
         error.where,
         f"{largest.name} ({largest.nbytes:,} bytes) sets it; {error.why}",

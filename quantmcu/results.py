@@ -10,8 +10,8 @@ from typing import Any
 
 import jsonschema
 
-from quantmcu.atomic import replacing_file
-from quantmcu.errors import ToolError, UsageError
+from quantmcu.atomic import write_text
+from quantmcu.errors import UsageError
 from quantmcu.targets import Board, load_board_file
 
 SCHEMA = 1
@@ -111,13 +111,7 @@ class Result:
         problem = next(iter(_validator().iter_errors(json.loads(text))), None)
         if problem is not None:
             raise ValueError(f"{FILE}: {problem.json_path}: {problem.message}")
-        path = self.folder / FILE
-        try:
-            with replacing_file(path) as file:
-                file.write(text.encode())
-        except OSError as error:
-            hint = "free some space, or make the folder writable"
-            raise ToolError(f"cannot write {FILE}", str(path), error.strerror or str(error), hint) from error
+        write_text(self.folder / FILE, text)
 
     @property
     def model_name(self) -> str:

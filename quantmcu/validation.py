@@ -88,9 +88,9 @@ def validate_result(
     dataset = samples_of(result, graph, data, preprocess, limit)
     if dataset.warning:
         progress.note(dataset.warning)
-    progress.stage(f"start the {on}")
+    progress.stage(f"start {on}")
     with closing(_open(result, program, on, port)) as runner:
-        progress.stage(f"validate {len(dataset)} samples on the {on}")
+        progress.stage(f"validate {len(dataset)} samples on {on}")
         check = ReferenceCheck(program, runner.info.runner, _spread(len(dataset), reference_limit))
         outcomes = _outcomes(result, program, dataset, runner, check, progress, on_sample)
         accuracy = _accuracy(outcomes, program, dataset, classifier=classifier)

@@ -48,7 +48,7 @@ class QuantmcuPlatform(PlatformBase):
         try:
             self.toolchain = toolchains.find_toolchain()
         except toolchains.ToolchainNotFoundError as error:
-            raise UserSideException(str(error)) from error
+            raise UserSideException(f"{toolchains.VARIABLE}: {error}") from error
         self.packages[REGISTRY_GCC]["optional"] = self.toolchain is not None
         if self.toolchain is None and not self.get_package(REGISTRY_GCC):
             print(

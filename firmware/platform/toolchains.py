@@ -37,7 +37,7 @@ class Toolchain:
 
 
 class ToolchainNotFoundError(Exception):
-    """`QUANTMCU_TOOLCHAIN` asks for a compiler that is not there."""
+    """The compiler that was asked for is not there."""
 
 
 def find_toolchain(choice: str | None = None) -> Toolchain | None:
@@ -56,7 +56,7 @@ def find_toolchain(choice: str | None = None) -> Toolchain | None:
     if found is None:
         looked = {"gcc": f"{GCC} on PATH", "zig": "the Python package ziglang, and zig on PATH"}
         where = looked.get(choice, f"{GCC} or {ZIG} at {choice}, in it and in its bin folder")
-        raise ToolchainNotFoundError(f"{VARIABLE} asks for {choice!r}, but it is not there (looked for {where})")
+        raise ToolchainNotFoundError(f"the compiler {choice!r} is not there (looked for {where})")
     return found
 
 

@@ -11,7 +11,13 @@ from quantmcu.targets import Board
 _SHOWN_ERRORS = 3
 _COMPILE_ERROR = re.compile(r"^(\S[^:\n]*:\d+(?::\d+)?): (?:fatal )?error: (.*)$", re.MULTILINE)
 _UNDEFINED = re.compile(r"undefined (?:reference to|symbol:) [`']?([\w.]+)")
-_DISK_FULL = ("No space left on device", "ENOSPC", "NoSpaceLeft", "There is not enough space on the disk")
+_DISK_FULL = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "ENOSPC",
+    "NoSpaceLeft",
+    "There is not enough space on the disk",
+)
 # GNU ld names the region once for all its sections; lld names each section that does not fit any more
 _OVERFLOW = (
     re.compile(r"region [`']?(\w+)' overflowed by (\d+) bytes"),

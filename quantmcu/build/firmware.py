@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from quantmcu.atomic import write_error
 from quantmcu.build.failures import build_failure, upload_failure
 from quantmcu.build.pio import platformio_environment, run_platformio
 from quantmcu.build.placement import hot_functions
 from quantmcu.build.project import place_hot_code
 from quantmcu.build.toolchain import Toolchain, require_compiler
 from quantmcu.build.uploader import require_uploader
-from quantmcu.errors import ToolError, UsageError
+from quantmcu.errors import UsageError
 from quantmcu.progress import Progress, SilentProgress
 from quantmcu.targets import Board
 
@@ -158,5 +159,5 @@ def _copy(source: Path, target: Path) -> Path:
     try:
         shutil.copyfile(source, target)
     except OSError as error:
-        raise ToolError("can't write the firmware", where=str(target), why=error.strerror or str(error)) from error
+        raise write_error("can't write the firmware", target, error) from error
     return target

@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from quantmcu.atomic import write_error
 from quantmcu.build.harness import harness_files
 from quantmcu.codegen.templates import environment
-from quantmcu.errors import ToolError
 from quantmcu.resources import data_folder
 from quantmcu.targets import Board
 
@@ -168,4 +168,4 @@ def _write(path: Path, content: str | bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
     except OSError as error:
-        raise ToolError("can't write the project", where=str(path), why=error.strerror or str(error)) from error
+        raise write_error("can't write the project", path, error) from error

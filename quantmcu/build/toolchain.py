@@ -51,7 +51,8 @@ def find_toolchain(choice: str = "auto") -> Toolchain | None:
     try:
         found = search.find_toolchain(None if choice == "auto" else choice)
     except search.ToolchainNotFoundError as error:
-        raise UsageError(str(error), where="--toolchain", hint=_install_hint()) from error
+        asked = search.VARIABLE if choice == "auto" else "--toolchain"
+        raise UsageError(str(error), asked, hint=_install_hint()) from error
     return None if found is None else _with_version(found.kind, found.path, found.version)
 
 

@@ -97,6 +97,8 @@ def _usage(error: click.ClickException, output: Output) -> int:
         return ExitStatus.USAGE
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"`{context.command_path} --help` shows what it takes" if context else ""
+    if isinstance(error, click.MissingParameter) and error.param is not None and error.param.name == "board":
+        hint = f"`quantmcu boards` lists the boards; {hint}"
     return _report(UsageError(error.format_message(), hint=hint), error, output)
 
 

@@ -109,6 +109,26 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def picture_option(drawn: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option that asks for a picture; `drawn` is what it shows."""
+    return click.option("--picture", metavar="FILE.svg", type=_Picture(), help=f"Also draw {drawn}.")
+
+
+class _Picture(click.ParamType[Path]):
+    """The path of an SVG file that can be made, before the work of hours."""
+
+    name = "picture"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """See click."""
+        path = Path(value)
+        if path.suffix.lower() != ".svg":
+            self.fail(f"{str(value)!r}: pictures are SVG; give a name that ends in .svg", param, ctx)
+        if not path.absolute().parent.is_dir():
+            self.fail(f"{str(path.parent)!r}: there is no such folder", param, ctx)
+        return path
+
+
 class Bytes(click.ParamType[int]):
     """A size: `131072`, `128k` or `128KiB`, `1.5M`; units are powers of 1024."""
 

@@ -16,11 +16,14 @@ class PlainProgress:
 
     def __init__(self) -> None:
         self._last = time.monotonic()
+        self._name = ""
 
     def stage(self, name: str) -> None:
-        """See Progress."""
+        """See Progress. A stage that goes on after others, or comes again, is no news."""
         self._last = time.monotonic()
-        _write(f"{name} ...")
+        if name != self._name:
+            _write(f"{name} ...")
+        self._name = name
 
     def advance(self, done: int, total: int) -> None:
         """See Progress."""

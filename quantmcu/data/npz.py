@@ -23,7 +23,8 @@ def open_npy(path: Path) -> AnyArray:
     try:
         return _numbers(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
     except (OSError, ValueError, EOFError) as error:
-        raise UsageError("the file is not a readable .npy array", str(path), str(error)) from error
+        why = "it is of another format, or holds Python objects" if "pickle" in str(error) else str(error)
+        raise UsageError("the file is not a readable .npy array", str(path), why) from error
 
 
 def open_npz(path: Path) -> Mapping[str, AnyArray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from quantmcu.errors import QuantMCUError
+from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.memory.buffers import Buffer, tenants_at
 from quantmcu.memory.planner import ALIGNMENT, ArenaRegion, DoesNotFitError
 from quantmcu.memory.timeline import Timeline
@@ -21,6 +21,8 @@ CODE_SHARE = 50
 
 MobileNetV2 on nucleo-f767 has 41 KiB of code in all. The budget counts 24 KiB; a fiftieth of the flash is 41 KiB more.
 """
+
+_NAMED_ARRAYS = 4
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,23 @@ class Budget:
     def safe_constant_bytes(self) -> int:
         """For weights and other constants, with room for much code."""
         return self.constant_bytes - self.flash_bytes // CODE_SHARE
+
+
+def check_limits(board: Board, *, ram: int | None = None, flash: int | None = None) -> None:
+    """Returns when `board` has as much memory as was asked for.
+
+    Raises:
+        UsageError: it has less.
+    """
+    limits = (("--ram", "RAM", ram, board.ram_bytes), ("--flash-size", "flash", flash, board.flash_bytes))
+    for option, kind, asked, there in limits:
+        if asked is not None and asked > there:
+            raise UsageError(
+                f"{asked:,} bytes are more than {board.id} has: {there:,} bytes of {kind}",
+                option,
+                hint=f"leave out {option}; a board with more memory wants a manifest of its own "
+                "(docs/adding-a-board.md)",
+            )
 
 
 def budget_of(board: Board, *, ram: int | None = None, flash: int | None = None) -> Budget:
@@ -82,8 +101,9 @@ def ram_error(
     """The feature maps don't fit: names the peak step, what lives there, the bytes over, and what would help."""
     slot = timeline.slots[problem.peak_step]
     live = tenants_at(buffers, problem.peak_step)
-    parts = ", ".join(f"{tenant.name} {tenant.nbytes:,}" for tenant in live)
-    largest_region = max((region.capacity for region in budget.regions), default=0)
+    parts = [f"{tenant.name} {tenant.nbytes:,}" for tenant in live[:_NAMED_ARRAYS]]
+    if live[_NAMED_ARRAYS:]:
+        parts.append(f"and {sum(tenant.nbytes for tenant in live[_NAMED_ARRAYS:]):,} bytes of smaller arrays")
     over = problem.needed - budget.arena_bytes
     if over > 0:
         what = f"the feature maps need {problem.needed:,} bytes of RAM, {over:,} more than {board.id} has for them"
@@ -91,14 +111,23 @@ def ram_error(
         what = (
             f"the feature maps ({problem.needed:,} bytes at once) can't be arranged in the memory regions of {board.id}"
         )
-    regions = ", ".join(f"{region.name} {region.capacity:,}" for region in budget.regions)
     return QuantMCUError(
         what,
         where=f"step {problem.peak_step} ({slot.name})",
-        why=f"alive at once: {parts}; there is room for {budget.arena_bytes:,} "
-        f"({regions}; largest piece {largest_region:,})",
+        why=f"alive at once: {', '.join(parts)}; {_room(budget, board)}",
         hint="a smaller input, a narrower network, or a board with more RAM (`quantmcu boards`)",
     )
+
+
+def _room(budget: Budget, board: Board) -> str:
+    """What there is for feature maps, and where it went if there is none."""
+    if not budget.regions:
+        return (
+            f"of {budget.ram_bytes:,} bytes of RAM the stack takes {board.stack_bytes:,} and the firmware's variables "
+            f"{FIRMWARE_DATA_BYTES:,}: nothing is left"
+        )
+    pieces = ", ".join(f"{region.name} {region.capacity:,}" for region in budget.regions)
+    return f"there is room for {budget.arena_bytes:,} ({pieces})"
 
 
 def flash_error(constant_bytes: int, budget: Budget, board: Board) -> QuantMCUError:

@@ -53,7 +53,7 @@ class PatchRequest:
             for option, value in asked.items():
                 if value:
                     raise UsageError(
-                        f"{option} needs patches, and --patch is off", option, hint="leave out --patch off"
+                        "needs patches, and --patch is off", option, hint="leave out --patch off"
                     )
 
     @property

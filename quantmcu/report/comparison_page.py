@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from quantmcu.atomic import write_text
 from quantmcu.report import charts
 from quantmcu.report.comparison import compare_layers, compare_results, differences
-from quantmcu.report.html import render, write_page
+from quantmcu.report.html import render
 from quantmcu.report.verdict import verdict
 
 
@@ -17,7 +18,7 @@ def write_comparison(left: dict[str, Any], right: dict[str, Any], names: tuple[s
     Raises:
         ToolError: the file can't be written.
     """
-    write_page(path, render_comparison(left, right, names))
+    write_text(path, render_comparison(left, right, names))
 
 
 def render_comparison(left: dict[str, Any], right: dict[str, Any], names: tuple[str, str]) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from quantmcu.atomic import replacing_file
-from quantmcu.errors import ToolError
+from quantmcu.atomic import write_text
 from quantmcu.report import charts, text
 from quantmcu.report.charts.patches import Box
 from quantmcu.report.verdict import verdict
@@ -28,26 +26,12 @@ def write_report(result: Result) -> None:
     Raises:
         ToolError: the folder can't be written, or the disk is full.
     """
-    write_page(result.folder / FILE, page_of(result))
+    write_text(result.folder / FILE, page_of(result))
 
 
 def page_of(result: Result) -> str:
     """The page of a result, with its calibration image where that lies in its folder."""
     return render_report(result.data, _picture(result))
-
-
-def write_page(path: Path, page: str) -> None:
-    """Writes a page, whole or not at all.
-
-    Raises:
-        ToolError: the folder can't be written, or the disk is full.
-    """
-    try:
-        with replacing_file(path) as file:
-            file.write(page.encode())
-    except OSError as error:
-        hint = "free some space, or make the folder writable"
-        raise ToolError(f"cannot write {path.name}", str(path), error.strerror or str(error), hint) from error
 
 
 def render_report(result: dict[str, Any], picture: bytes | None = None) -> str:

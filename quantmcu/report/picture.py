@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from quantmcu.atomic import replacing_file
-from quantmcu.errors import ToolError
 from quantmcu.report.text import size
 from quantmcu.resources import data_folder
-
-HINT = "give --picture a file in a folder that can be written"
 
 
 def render_picture(template: str, **values: Any) -> str:
@@ -29,19 +24,6 @@ def render_picture(template: str, **values: Any) -> str:
     environment.filters["size"] = size
     text: str = environment.get_template(template).render(**values)
     return text
-
-
-def write_picture(text: str, path: Path) -> None:
-    """Writes a picture.
-
-    Raises:
-        ToolError: the file can't be written.
-    """
-    try:
-        with replacing_file(path) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise ToolError("cannot write the picture", str(path), error.strerror or str(error), HINT) from error
 
 
 def round_marks(low: float, high: float, most: int) -> list[float]:

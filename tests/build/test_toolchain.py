@@ -63,9 +63,9 @@ def test_no_compiler(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("choice", "why"),
     [
-        ("zig", "asks for 'zig', but it is not there (looked for the Python package ziglang, and zig on PATH)"),
-        ("gcc", "asks for 'gcc', but it is not there (looked for arm-none-eabi-gcc on PATH)"),
-        ("/nowhere", "asks for '/nowhere', but it is not there (looked for arm-none-eabi-gcc or zig at /nowhere"),
+        ("zig", "the compiler 'zig' is not there (looked for the Python package ziglang, and zig on PATH)"),
+        ("gcc", "the compiler 'gcc' is not there (looked for arm-none-eabi-gcc on PATH)"),
+        ("/nowhere", "the compiler '/nowhere' is not there (looked for arm-none-eabi-gcc or zig at /nowhere"),
     ],
 )
 def test_a_chosen_compiler_that_is_missing_is_no_other(choice: str, why: str) -> None:

@@ -49,7 +49,33 @@ def compile_arguments(model: Path, out: Path, *more: object) -> tuple[object, ..
         (("compile", "MODEL", "--board", "nucleo-f767", "--calib", "gone.npz"), 2, ("gone.npz", ".npz file")),
         (("compile", "MODEL", "--board", "nucleo-f767", "--calib", "random", "--ram", "x"), 2, ("no size", "128k")),
         (("compile", "MODEL", "--board", "nucleo-f767", "--calib", "random", "--ram", "5k"), 1, ("RAM", "hint:")),
-        (("compile", "MODEL", "--calib", "random"), 2, ("--board",)),
+        (("compile", "MODEL", "--calib", "random"), 2, ("--board", "`quantmcu boards` lists")),
+        (
+            ("compile", "MODEL", "--board", "nucleo-f767", "--calib", "random", "--ram", "1M"),
+            2,
+            ("--ram: 1,048,576 bytes are more than nucleo-f767 has: 524,288 bytes of RAM", "manifest of its own"),
+        ),
+        (
+            ("compile", "MODEL", "--board", "nucleo-f767", "--calib", "random", "--ram", "4k"),
+            1,
+            ("of 4,096 bytes of RAM the stack takes 4,096 and the firmware's variables 4,096: nothing is left",),
+        ),
+        (
+            ("compile", "MODEL", "--board", "nucleo-f767", "--calib", "random", "--flash-size", "3M"),
+            2,
+            ("--flash-size: 3,145,728 bytes are more than nucleo-f767 has: 2,097,152 bytes of flash",),
+        ),
+        (
+            ("compile", "MODEL", "--board", "nucleo-f767", "--calib", "random", "--toolchain", "/nowhere"),
+            2,
+            ("--toolchain: the compiler '/nowhere' is not there", "pip install"),
+        ),
+        (
+            ("compile", "MODEL", "--board", "nucleo-f767", "--calib", "random", "--patch", "99x99"),
+            1,
+            ("--patch: no patch stage of 99x99 patches is possible", "fewer patches"),
+        ),
+        (("plan", "MODEL", "--board", "nucleo-f767", "--picture", "p.png"), 2, ("--picture", "ends in .svg")),
         (("compile", "MODEL", "--board", "nucleo-f767", "--flash", "--no-build"), 2, ("exclude each other",)),
         (("frobnicate",), 2, ("frobnicate", "quantmcu --help")),
         (("measure", "."), 2, ("no result.json", "quantmcu compile")),
@@ -184,6 +210,18 @@ def test_an_interruption_keeps_the_earlier_result(compiled: Result, small_model:
     assert [path.name for path in compiled.folder.parent.iterdir()] == [compiled.folder.name]
 
 
+def test_changes_by_hand_are_not_lost(small_model: Path, tmp_path: Path, quantmcu_command: Command) -> None:
+    arguments = compile_arguments(small_model, tmp_path / "net", "--no-build")
+    assert quantmcu_command(*arguments)[0] == 0
+    assert quantmcu_command(*arguments)[0] == 0
+    main = tmp_path / "net" / "src" / "harness" / "main.c"
+    main.write_text(main.read_text() + "/* mine */\n")
+    status, _, messages = quantmcu_command(*arguments)
+    assert status == 2
+    assert "changed since quantmcu wrote the folder: src/harness/main.c" in messages
+    assert main.read_text().endswith("/* mine */\n")
+
+
 @pytest.mark.parametrize("limit", [2_000, 20_000], ids=["project", "firmware"])
 def test_a_full_disk_leaves_nothing(limit: int, small_model: Path, tmp_path: Path) -> None:
     """A limit on the size of files fails writes just as a full disk does, at a place that we choose."""
@@ -195,6 +233,7 @@ def test_a_full_disk_leaves_nothing(limit: int, small_model: Path, tmp_path: Pat
     assert done.returncode == 3, done.stderr
     assert "error:" in done.stderr
     assert "Traceback" not in done.stderr
+    assert f"{tmp_path}/.out" not in done.stderr, "the temporary folder is nobody's business"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -95,8 +95,8 @@ def test_a_stage_that_needs_whole_maps():
         ({"patch": "0x3"}, "'0x3' is no grid"),
         ({"halo": "none"}, "'none' is no halo mode"),
         ({"objective": "flash"}, "'flash' is no objective"),
-        ({"patch": "off", "split_at": "x"}, "--split-at needs patches, and --patch is off"),
-        ({"patch": "off", "input_on_demand": True}, "--input-on-demand needs patches"),
+        ({"patch": "off", "split_at": "x"}, "--split-at: needs patches, and --patch is off"),
+        ({"patch": "off", "input_on_demand": True}, "--input-on-demand: needs patches"),
     ],
 )
 def test_requests_that_contradict_themselves(request_, wording):

@@ -8,13 +8,12 @@ from typing import Any
 import click
 
 import quantmcu
+from quantmcu.atomic import write_text
 from quantmcu.cli.command import command, progress
-from quantmcu.cli.options import MODEL, PREPROCESS, Bytes, patch_options
+from quantmcu.cli.options import MODEL, PREPROCESS, Bytes, patch_options, picture_option
 from quantmcu.cli.output import Output
-from quantmcu.errors import UsageError
 from quantmcu.exploration import LAMBDAS, PHIS, REDUCTIONS
 from quantmcu.report.exploration import exploration_summary, exploration_table, render_exploration
-from quantmcu.report.picture import HINT, write_picture
 
 
 def _row(values: tuple[float, ...]) -> str:
@@ -62,9 +61,7 @@ def _row(values: tuple[float, ...]) -> str:
 )
 @patch_options
 @click.option("--flash-size", type=Bytes(), help="Flash budget in place of the board's, e.g. 1M.")
-@click.option(
-    "--picture", metavar="FILE.svg", type=click.Path(path_type=Path), help="Also draw accuracy against BitOPs, latency."
-)
+@picture_option("accuracy against BitOPs, latency")
 def explore_command(
     output: Output,
     model: Path,
@@ -82,8 +79,6 @@ def explore_command(
     A third of --calib is held out, and measures what is lost; calibration takes the rest. Beside VDQS and weights and
     maps lowered together: 8 bits, weights of 4 bits, and baselines with as many BitOPs as VDQS.
     """
-    if picture is not None and not picture.absolute().parent.is_dir():
-        raise UsageError("there is no such folder", str(picture.parent), hint=HINT)
     with progress(output) as shown:
         found = quantmcu.explore(
             model,
@@ -97,5 +92,5 @@ def explore_command(
             **options,
         ).as_dict()
     if picture is not None:
-        write_picture(render_exploration(found), picture)
+        write_text(picture, render_exploration(found))
     output.show(found, exploration_table(found), exploration_summary(found))

@@ -9,9 +9,10 @@ import click
 from rich.console import RenderableType
 
 import quantmcu
+from quantmcu.atomic import write_text
 from quantmcu.cli.command import command
 from quantmcu.cli.output import Output
-from quantmcu.report import page_of, write_comparison, write_page, write_report
+from quantmcu.report import page_of, write_comparison, write_report
 from quantmcu.report.comparison import compare_layers, compare_results, differences
 from quantmcu.report.tables import (
     accuracy,
@@ -42,7 +43,7 @@ def report_command(output: Output, folder: Path, other: Path | None, html: Path 
         _compare(output, result, quantmcu.Result.load(other), html)
         return
     if html is not None:
-        write_page(html, page_of(result))
+        write_text(html, page_of(result))
     write_report(result)
     tables = [summary(result.data), *vdpc_tables(result.data), memory(result.data), layers(result.data)]
     if "latency" in result.data:
