@@ -53,7 +53,7 @@ class Measured:
 
 def measure(model: Path, out: Path, **options: object) -> Measured:
     """Compiles a model and runs it once in the emulator."""
-    request = CompileRequest(model, BOARD, "random", out, calibration_limit=1, **options)  # type: ignore[arg-type]
+    request = CompileRequest(model, BOARD, "random", out, calibration_limit=1, **options)
     result = compile_model(request)
     with open_session(result, "emulator") as session:
         profile = session.profile(1)

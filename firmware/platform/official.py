@@ -7,16 +7,16 @@ import json
 import sys
 from pathlib import Path
 
-Import("env")  # noqa: F821  (given by PlatformIO)
+Import("env")
 
-here = Path(env.subst("$PROJECT_DIR")) / "platform"  # noqa: F821
+here = Path(env.subst("$PROJECT_DIR")) / "platform"
 sys.path.insert(0, str(here / "builder"))
-import flags  # noqa: E402
+import flags
 
 (manifest,) = (here / "boards").glob("*.json")
 facts = json.loads(manifest.read_text(encoding="utf-8"))["quantmcu"]
 target = ("gcc", facts["core"], facts["fpu"])
-env.Append(  # noqa: F821
+env.Append(
     CCFLAGS=flags.compile_flags(*target),
     LINKFLAGS=flags.link_flags(*target),
     LIBS=flags.link_libraries("gcc"),

@@ -67,7 +67,9 @@ def _requirements() -> list[str]:
 
 
 def _package(requirement: str) -> Check:
-    name, minimum = re.fullmatch(r"([\w.-]+)\s*(?:>=\s*([\w.]+))?.*", requirement).groups()  # type: ignore[union-attr]
+    parts = re.fullmatch(r"([\w.-]+)\s*(?:>=\s*([\w.]+))?.*", requirement)
+    assert parts is not None
+    name, minimum = parts.groups()
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:

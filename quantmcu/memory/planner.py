@@ -124,7 +124,11 @@ def _orders(buffers: Sequence[Buffer]) -> list[list[int]]:
         lambda b: (b.first, -b.nbytes),
         lambda b: (-b.last, -b.nbytes),
     ]
-    orders = [sorted(range(len(buffers)), key=lambda i, key=key: (key(buffers[i]), i)) for key in keys]  # type: ignore[misc]
+
+    def sorted_by(key: Callable[[Buffer], tuple[int, ...]]) -> list[int]:
+        return sorted(range(len(buffers)), key=lambda i: (key(buffers[i]), i))
+
+    orders = [sorted_by(key) for key in keys]
     generator = random.Random(0)  # deterministic output: the same program gets the same plan
     for index in range(_SHUFFLES):
         order = list(orders[index % len(keys)])

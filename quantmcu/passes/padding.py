@@ -25,7 +25,8 @@ def _rule(graph: Graph, op: Op) -> Rewrite | None:
     if pad.before[0] or pad.after[0] or pad.before[3] or pad.after[3]:
         return None
     added = (pad.before[1], pad.before[2], pad.after[1], pad.after[2])
-    pads: Pads = tuple(a + b for a, b in zip(op.pads, added, strict=True))  # type: ignore[assignment]
+    top, left, bottom, right = (a + b for a, b in zip(op.pads, added, strict=True))
+    pads: Pads = (top, left, bottom, right)
     if isinstance(op, ops.Conv2D):
         return Rewrite((op,), (replace(op, inputs=pad.inputs, pads=pads),))
     dilations = op.dilations if isinstance(op, ops.MaxPool) else (1, 1)

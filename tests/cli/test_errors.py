@@ -31,7 +31,7 @@ def run(*arguments: object, cwd: Path | None = None, **options: object) -> subpr
     """The command line in a process of its own."""
     command = [*COMMAND, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(
         command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300, check=False, **options
     )
 

@@ -119,5 +119,5 @@ def test_estimates_of_generated_code_are_those_of_the_compiler() -> None:
 
 def test_an_unknown_word_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'fast' is nothing to optimize for") as error:
-        quantmcu.compile(tmp_path / "m.onnx", "nucleo-f767", calibration="random", optimize="fast")  # type: ignore[arg-type]
+        quantmcu.compile(tmp_path / "m.onnx", "nucleo-f767", calibration="random", optimize="fast")
     assert error.value.hint == "one of balanced, speed, size"

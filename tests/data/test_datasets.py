@@ -25,7 +25,7 @@ def write_image(path: Path, color: tuple[int, int, int], size: tuple[int, int] =
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_npz_gives_values_labels_and_shapes(tmp_path: Path, save: object) -> None:
     x = np.random.default_rng(1).standard_normal((5, 3, 8, 10)).astype(np.float32)
-    save(tmp_path / "data.npz", x=x, y=np.arange(5))  # type: ignore[operator]
+    save(tmp_path / "data.npz", x=x, y=np.arange(5))
     dataset = open_dataset(tmp_path / "data.npz", NCHW)
     assert len(dataset) == 5
     for index, sample in enumerate(dataset):

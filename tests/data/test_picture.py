@@ -29,7 +29,7 @@ def halves(height: int, width: int) -> np.ndarray:
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 def test_pixels_come_back_through_any_preprocessing(order: str, layout: str) -> None:
     spec = InputSpec("x", (1, 3, 40, 32) if layout == "NCHW" else (1, 40, 32, 3))
-    preprocess = Preprocess(color_order=order, scale=1 / 255, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))  # type: ignore[arg-type]
+    preprocess = Preprocess(color_order=order, scale=1 / 255, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.4))
     shown = picture(sample_picture(open_dataset(halves(40, 32), [spec], preprocess), [spec], preprocess))
     assert shown.size == (32, 40)
     np.testing.assert_allclose(shown.getpixel((16, 8)), RED, atol=4)

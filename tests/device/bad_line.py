@@ -153,7 +153,7 @@ class Board:
 @contextmanager
 def plugged_in(result: Result, **damage: float) -> Iterator[Board]:
     """The result's firmware on a board; `damage` as in `Damage`."""
-    board = Board(result, Damage(**damage))  # type: ignore[arg-type]
+    board = Board(result, Damage(**damage))
     try:
         yield board
     finally:

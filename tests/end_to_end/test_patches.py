@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,8 +29,8 @@ def demo_model() -> Path:
     return path
 
 
-def compiled(model: Path, board: str, out: Path, **options: object) -> Result:
-    return compile_model(CompileRequest(model, board, "random", out, calibration_limit=2, **options))  # type: ignore[arg-type]
+def compiled(model: Path, board: str, out: Path, **options: Any) -> Result:
+    return compile_model(CompileRequest(model, board, "random", out, calibration_limit=2, **options))
 
 
 def assert_bit_exact(result: Result, places: tuple[str, ...]) -> None:

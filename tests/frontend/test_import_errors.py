@@ -97,7 +97,7 @@ def external_model(folder: Path, location: str) -> Path:
 def test_external_data_beside_the_model_are_read(tmp_path: Path) -> None:
     """The control for the two tests below."""
     graph = load_onnx(external_model(tmp_path, "weights.bin"))
-    np.testing.assert_array_equal(graph.ops[0].weight, normal(3, 2, 3, 3).transpose(0, 2, 3, 1))  # type: ignore[attr-defined]
+    np.testing.assert_array_equal(graph.ops[0].weight, normal(3, 2, 3, 3).transpose(0, 2, 3, 1))
 
 
 def test_missing_external_data(tmp_path: Path) -> None:

@@ -264,7 +264,7 @@ def test_split(opset: int) -> None:
         constants["sizes"] = np.array([1, 3, 2], np.int64)
         inputs.append("sizes")
     else:
-        attributes["split"] = [1, 3, 2]  # type: ignore[assignment]
+        attributes["split"] = [1, 3, 2]
     nodes = [node("Conv", ["x", "w"], "c"), node("Split", inputs, "p", "q", "r", **attributes)]
     check_import(make_model(nodes, {"x": [1, 2, 3, 3]}, ["p", "q", "r"], constants, opset))
 

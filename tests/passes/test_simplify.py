@@ -94,7 +94,7 @@ def test_clip_becomes_the_activation(operator: str) -> None:
     nodes = [node(operator, ["x", second], "a"), node("Clip", ["a", "lo", "hi"], "y")]
     graph = check_import(make_model(nodes, inputs, ["y"], {k: np.asarray(v) for k, v in constants.items()}))
     (op,) = graph.ops
-    assert op.activation == ops.Clamp(0.0, 6.0)  # type: ignore[attr-defined]
+    assert op.activation == ops.Clamp(0.0, 6.0)
 
 
 def test_relu_behind_max_pool_reaches_the_convolution() -> None:
@@ -140,7 +140,7 @@ def test_concat_with_zeros_becomes_a_pad() -> None:
     assert kinds(imported) == ["Unary", "Concat", "Conv2D"]
     graph = simplify(imported)
     assert kinds(graph) == ["Unary", "Pad", "Conv2D"]
-    assert graph.ops[1].after == (0, 0, 0, 2)  # type: ignore[attr-defined]
+    assert graph.ops[1].after == (0, 0, 0, 2)
 
 
 def test_gates_are_recognised() -> None:
@@ -150,7 +150,7 @@ def test_gates_are_recognised() -> None:
         node("HardSigmoid", ["silu"], "h", alpha=1 / 6, beta=0.5), node("Mul", ["h", "silu"], "y"),
     ]  # fmt: skip
     graph = check_import(make_model(nodes, {"x": [1, 5]}, ["y"]))
-    assert [op.function for op in graph.ops] == ["silu", "hard_swish"]  # type: ignore[attr-defined]
+    assert [op.function for op in graph.ops] == ["silu", "hard_swish"]
 
 
 def test_activation_behind_a_one_dimensional_convolution_is_fused() -> None:
@@ -219,7 +219,7 @@ def test_dead_channels_through_concat_pool_and_flatten() -> None:
     constants = {"w": w, "v": v, "g": normal(28, 3)}
     graph = check_import(make_model(nodes, {"x": [1, 2, 4, 4]}, ["y"], constants))
     assert graph.tensor("c").shape[-1] == 5
-    assert graph.ops[-1].weight.shape == (3, 20)  # type: ignore[attr-defined]
+    assert graph.ops[-1].weight.shape == (3, 20)
 
 
 def test_decayed_weights_count_as_zero() -> None:

@@ -16,7 +16,7 @@ RESERVED = BOARD.stack_bytes + 4096
 
 @pytest.fixture(scope="module")
 def program():
-    return mobile_builder(64).program()
+    return mobile_builder(32).program()
 
 
 def planned(program, arena=None, **request):
@@ -54,7 +54,8 @@ def test_a_grid_alone_and_a_split_alone(program):
     assert planned(program, split_at="linear_7").candidate.stages[0].last == "linear_7"
 
 
-def test_too_little_ram_names_the_smallest_that_works(program):
+def test_too_little_ram_names_the_smallest_that_works():
+    program = mobile_builder(64).program()
     with pytest.raises(QuantMCUError) as caught:
         planned(program, 1000)
     text = str(caught.value)
@@ -77,7 +78,7 @@ def test_unknown_node(program):
 
 
 def test_grid_finer_than_the_map(program):
-    with pytest.raises(UsageError, match=r"a grid of 90x2 is finer than the map[\s\S]*at most --patch 16x16"):
+    with pytest.raises(UsageError, match=r"a grid of 90x2 is finer than the map[\s\S]*at most --patch 8x8"):
         planned(program, patch="90x2", split_at="linear_7")
 
 

@@ -45,7 +45,7 @@ def test_too_tight_a_limit_is_an_error(varied_images: Dataset) -> None:
     chooser = chooser_of(calibration)
     graph = residual_network()
     other = graph.with_ops(  # a float model with other scores: nothing quantized agrees with it
-        type(op)(**{**vars(op), "weight": -op.weight}) if op.name == "scores" else op  # type: ignore[attr-defined]
+        type(op)(**{**vars(op), "weight": -op.weight}) if op.name == "scores" else op
         for op in graph.ops
     )
     with pytest.raises(QuantMCUError, match="points are lost without saving any BitOPs, 5 are allowed"):

@@ -40,7 +40,7 @@ def test_equals_the_exact_histogram_whatever_the_pieces(pieces: list[NDArray[np.
 @given(PIECES, st.randoms(use_true_random=False))
 def test_order_and_cutting_do_not_matter(pieces: list[NDArray[np.float32]], random: object) -> None:
     whole = streamed([np.concatenate(pieces)], 64)
-    random.shuffle(pieces)  # type: ignore[attr-defined]
+    random.shuffle(pieces)
     parts = streamed(pieces, 64)
     assert (parts.width, parts.first) == (whole.width, whole.first)
     np.testing.assert_array_equal(parts.counts, whole.counts)

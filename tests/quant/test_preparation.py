@@ -60,7 +60,7 @@ def test_a_bound_stays_below_the_original_one(varied_images: Dataset) -> None:
     values = {}
     for which in (graph, equalized):
         inner = replace(which, outputs=("a",), output_layouts=()).with_ops(which.ops[:1])
-        session_outputs = outputs_of(export_onnx(inner), [type("S", (), {"inputs": {"x": loud}})])  # type: ignore[arg-type]
+        session_outputs = outputs_of(export_onnx(inner), [type("S", (), {"inputs": {"x": loud}})])
         values[which] = session_outputs[0][0]
     scales = original_over_scaled(graph, equalized)
     assert (values[equalized] * scales <= 6 + 1e-4).all()

@@ -39,7 +39,7 @@ def test_calibration_sees_every_value_and_channel(varied_images: Dataset) -> Non
 @pytest.mark.parametrize("method", ["percentile", "mse", "minmax"])
 def test_quantized_model_is_close_to_float(varied_images: Dataset, method: str) -> None:
     graph = residual_network()
-    quantized = quantize(graph, calibrate(graph, varied_images, method=method))  # type: ignore[arg-type]
+    quantized = quantize(graph, calibrate(graph, varied_images, method=method))
     wanted = outputs_of(export_onnx(graph), varied_images)
     report = compare(wanted, outputs_of(export_onnx(quantized, qdq=True), varied_images), ("y",), classifier=True)
     assert report.outputs[0].sqnr_db is not None
@@ -75,7 +75,7 @@ def test_not_a_number_names_tensor_and_sample(varied_images: Dataset) -> None:
 
 def test_unusable_arguments(varied_images: Dataset) -> None:
     with pytest.raises(UsageError, match="unknown range method 'median'"):
-        calibrate(residual_network(), varied_images, method="median")  # type: ignore[arg-type]
+        calibrate(residual_network(), varied_images, method="median")
     with pytest.raises(UsageError, match=r"percentile 0\.999 is out of range"):
         calibrate(residual_network(), varied_images, percentile=0.999)
 
@@ -86,7 +86,7 @@ def shared_report(model: str, data: object, preprocess: Preprocess | str, sample
     specs = input_specs(graph)
     if isinstance(preprocess, str):
         preprocess = load_preprocess(preprocess, specs[0])
-    dataset = open_dataset(data, specs, preprocess).take(samples)  # type: ignore[arg-type]
+    dataset = open_dataset(data, specs, preprocess).take(samples)
     quantized = quantize(graph, calibrate(graph, dataset, limit=100))
     return compare(
         outputs_of(path, dataset),

@@ -126,7 +126,7 @@ def test_constants_indices_and_given_parameters() -> None:
     graph = graph.with_tensors([Tensor("x", SHAPE, qparams=given)])
     quantized = quantize(graph, calibration(x=(0, 9), y=(0, 18)))
     assert qparams(quantized, "x") == given
-    assert qparams(quantized, "k").dequantize(qparams(quantized, "k").quantize(constant.data)).flat[1] == 2.0  # type: ignore[arg-type]
+    assert qparams(quantized, "k").dequantize(qparams(quantized, "k").quantize(constant.data)).flat[1] == 2.0
     assert quantized.tensor("i").qparams is None
 
 

@@ -28,7 +28,7 @@ def accumulator_bounds(codes: np.ndarray, scales: np.ndarray, bias: np.ndarray, 
 def test_codes_are_near_and_in_range(seed: int, bits: int, method: str) -> None:
     rng = np.random.default_rng(seed)
     weight = (rng.standard_normal((5, 3, 3, 4)) * 10.0 ** rng.uniform(-3, 1, (5, 1, 1, 1))).astype(np.float32)
-    quantized = quantize_weights(weight, np.zeros(5, np.float32), SOURCE, bits, method)  # type: ignore[arg-type]
+    quantized = quantize_weights(weight, np.zeros(5, np.float32), SOURCE, bits, method)
     limit = 2 ** (bits - 1) - 1
     assert np.abs(quantized.codes).max() <= limit
     real = quantized.codes * quantized.scales[:, None, None, None]
@@ -45,7 +45,7 @@ def test_mse_is_never_worse_than_max(seed: int, bits: int) -> None:
     weight = np.random.default_rng(seed).standard_t(3, (4, 50)).astype(np.float32)
     errors = {}
     for method in ("max", "mse"):
-        quantized = quantize_weights(weight, np.zeros(4, np.float32), SOURCE, bits, method)  # type: ignore[arg-type]
+        quantized = quantize_weights(weight, np.zeros(4, np.float32), SOURCE, bits, method)
         errors[method] = ((quantized.codes * quantized.scales[:, None] - weight) ** 2).sum(axis=1)
     assert (errors["mse"] <= errors["max"] * (1 + 1e-5)).all()
 

@@ -16,9 +16,9 @@ if not (Path(env.subst("$PROJECT_DIR")) / "platform").samefile(platform.get_dir(
     env.Exit(1)
 
 sys.path.insert(0, str(Path(platform.get_dir()) / "builder"))
-import flags  # noqa: E402
-import image  # noqa: E402
-import upload  # noqa: E402
+import flags
+import image
+import upload
 
 facts = board.get("quantmcu")
 flash = next(region for region in facts["memory"] if region["kind"] == "flash")
