@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import onnxruntime
 
 from benchmarks.bitwidths.costs import stage_layers
 from benchmarks.bitwidths.evaluation import Evaluation, Outputs
@@ -27,9 +28,8 @@ from quantmcu.progress import SilentProgress, StageClock
 from quantmcu.quant.map_costs import FeatureMap
 from quantmcu.quant.patch_masks import stitched_outputs
 from quantmcu.quant.prepare import PreparedGraph, prepare
-from quantmcu.quant.tails import short_lived_session
 from quantmcu.quant.vdpc import Classes, random_classes
-from quantmcu.quant.vdqs import random_bits, ranked_bits, scores_of, search_bits
+from quantmcu.quant.vdqs import random_bits, ranked_bits, scores_of, search_bits, uniform_bits
 from quantmcu.targets import Board
 
 Network = QuantizedNetwork | DividedNetwork
@@ -102,7 +102,7 @@ class Half:
         return stage_layers(self.stage_candidate.selections)
 
     def _assigned(self, row: Row) -> QuantizedNetwork:
-        """Maps lowered until their BitOPs are those of what the row shall equal; weights keep 8 bits."""
+        """Maps lowered until their BitOPs are those of what the row shall equal."""
 
         def bits_of(maps: Sequence[FeatureMap]) -> Mapping[str, int]:
             uniform = self._equalled(row, maps)
@@ -117,7 +117,7 @@ class Half:
             scores = scores_of(maps, 1.0, row.bits.information, measured)  # by the target alone
             return search_bits(maps, scores, cost_target=target).bits
 
-        return self.chooser.assign("8", bits_of)
+        return self.chooser.assign(row.bits.weights, bits_of)
 
     def _equalled(self, row: Row, maps: Sequence[FeatureMap]) -> Mapping[str, int]:
         if row.equal == "stage":
@@ -126,7 +126,8 @@ class Half:
                 name for stage in stages for name in stage.outputs
             }
             return {m.name: 4 if inside & set(m.names) else 8 for m in maps}
-        assert isinstance(row.equal, float)
+        if row.equal is None:
+            return uniform_bits(maps, 4)
         bits = self.chooser.choose(BitsRequest("mixed", "8", row.equal)).map_bits
         return {m.name: bits.get(m.name, 8) for m in maps}
 
@@ -162,6 +163,10 @@ class Half:
 
 
 def _outputs(graph: Graph, samples: Dataset) -> Iterator[Outputs]:
-    session = short_lived_session(graph)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    model = export_onnx(graph, qdq=True).SerializeToString()
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     for sample in samples:
         yield session.run(None, dict(sample.inputs))

@@ -31,7 +31,8 @@ class Row:
         bits, patches, classes: what is asked for.
         at_random: of two classes of patches, the outlier class is drawn, as many as the test finds.
         choice: how maps get their bits: by the request; or so that their BitOPs are those of `equal`.
-        equal: what the baselines shall equal: uniform 4 bits in the stage, or VDQS with this lambda.
+        equal: what the baselines shall equal: uniform 4 bits in the stage, or VDQS with this lambda; None: nothing, all
+            maps have 4 bits.
         is_planned: kernels and memory are planned for the board; else BitOPs are those of the plan for 8 bits.
         is_emulated: with `--emulate`, the firmware is built and run.
         is_main: measured of every network.
@@ -110,6 +111,7 @@ def _weights() -> Iterator[Row]:
 def _maps() -> Iterator[Row]:
     for lam in (0.9, 0.8, 0.6, 0.4):
         yield Row("maps", f"lambda {lam:g}", BitsRequest("mixed", "8", lam))
+    yield Row("maps", "all of 4 bits", choice="uniform")
 
 
 def _equal(section: str, equal: float | Literal["stage"]) -> Iterator[Row]:
@@ -143,6 +145,7 @@ def _both() -> Iterator[Row]:
         bits = BitsRequest("mixed", "8", reduction=reduction)
         is_main = reduction in (2.2, 3.0)
         yield Row("both", f"together, {reduction:g} x", bits, is_emulated=is_main, is_main=is_main)
+    yield Row("both", "all of 4 bits", BitsRequest("mixed", "4"), choice="uniform", is_emulated=True, is_main=True)
     for reduction in (2.5, 3.0, 4.0):
         yield Row("both", f"together, 8, 4, 2 bits, {reduction:g} x", BitsRequest("8,4,2", "8", reduction=reduction))
 
