@@ -99,7 +99,7 @@ def _decibels(value: float | None) -> str:
 
 @dataclass(frozen=True)
 class Mark:
-    """A point in a panel; `name`: its setting, where nothing beats it."""
+    """A point in a panel; `name`: its setting or bits, where nothing beats it."""
 
     x: float
     y: float
@@ -157,7 +157,8 @@ def render_exploration(found: dict[str, Any]) -> str:
     scale = 1 if metric == "sqnr_db" else 100
     qualities = [scale * (quality_of(point, metric) or 0.0) for point in points]
     reference = found["float"] * scale if found["float"] is not None else None
-    quality = _Axis.of(qualities + ([reference] if reference is not None else []), HEIGHT)
+    chosen = [value for point, value in zip(points, qualities, strict=True) if point["family"] != "baseline"]
+    quality = _Axis.of(chosen + ([reference] if reference is not None else []), HEIGHT)
     unit = "dB" if metric == "sqnr_db" else "%"
     most = float("inf") if metric == "sqnr_db" else 100
     return render_picture(
@@ -174,11 +175,30 @@ def render_exploration(found: dict[str, Any]) -> str:
         ],
         float_y=None if reference is None else HEIGHT - quality.at(reference),
         legend=_legend({point["family"] for point in points}),
+        reading=_reading(found, below=min(qualities) < quality.low),
         metric={"sqnr_db": "signal to noise of the outputs", "agreement": "agreement with float"}.get(metric, metric),
         width=WIDTH,
         height=HEIGHT,
         total=2 * WIDTH + GAP,
     )
+
+
+def _reading(found: dict[str, Any], *, below: bool) -> str:
+    """What the picture's lines and marks mean."""
+    parts = ["line: what no other beats"]
+    if not all(point["fits"] for point in found["points"]):
+        parts.append("pale: does not fit")
+    if below:
+        parts.append("at the lower edge: worse still")
+    return "; ".join(parts)
+
+
+def _name(point: dict[str, Any]) -> str:
+    """What stands at an unbeaten point."""
+    if point["setting"] is not None:
+        return f"{point['setting']:g}"
+    name: str = point["label"]
+    return name.removeprefix("weights ").removeprefix("of ") if point["family"] == "weights" else ""
 
 
 def _legend(present: Set[str]) -> list[tuple[str, str, float]]:
@@ -204,13 +224,12 @@ def _panel(
     flag = "unbeaten_in_bitops" if cost == "bitops" else "unbeaten_in_cycles"
     marks: list[Mark] = []
     for point, value in zip(points, qualities, strict=True):
-        setting = f"{point['setting']:g}" if point["setting"] is not None else ""
         accuracy = f"{value:.1f} {'dB' if found['metric'] == 'sqnr_db' else '%'}"
         text = f"{point['label']}: {count(point['bitops'])} BitOPs, {milliseconds(point['ms'])}, {accuracy}"
-        x, y = axis.at(point[cost]), round(HEIGHT - quality.at(value), 1)
+        x, y = axis.at(point[cost]), round(HEIGHT - quality.at(max(value, quality.low)), 1)
         is_named = point[flag] and all((mark.x, mark.y) != (x, y) for mark in marks if mark.name)
         text = text if point["fits"] else f"{text}; does not fit the board"
-        marks.append(Mark(x, y, point["family"], text, setting if is_named else "", point["fits"]))
+        marks.append(Mark(x, y, point["family"], text, _name(point) if is_named else "", point["fits"]))
     best = sorted({(m.x, m.y) for m, point in zip(marks, points, strict=True) if point[flag]})
     line = [corner for (_, y), (x, lower) in pairwise(best) for corner in ((x, y), (x, lower))]
     ticks = tuple((axis.at(value), count(value) if cost == "bitops" else figure(value)) for value in axis.ticks(5))
