@@ -69,7 +69,7 @@ def compile(
     halo: str | None = None,
     objective: str | None = None,
     input_on_demand: bool = False,
-    bits: str = "8",
+    bits: str = "auto",
     weight_bits: str = "auto",
     lam: float = DEFAULT_LAMBDA,
     information: Information = "measured",
@@ -103,8 +103,9 @@ def compile(
             "ram": the plan with the least RAM.
         input_on_demand: the firmware asks for parts of the input (`quantmcu_set_reader`) in place of a buffer for it.
         harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
-        bits: of feature maps: "8", or "mixed": each one 8 or 4, by VDQS.
-        weight_bits: "8", "4" or "2", or "auto": 8 where they fit the flash, else as many layers as needed at 4.
+        bits: of feature maps: "8"; or chosen by VDQS: "mixed": each one 8 or 4; or among a list, such as "8,4,2"; or
+            "auto": 8, and where that does not fit the RAM, as many of 4 as needed.
+        weight_bits: "8", "4" or "2", or "auto": 8 where they fit the flash, else as many layers as needed at 4, or 2.
         lam: weight of information against cost in the score of VDQS, 0 .. 1.
         information: what VDQS takes for information: "measured", "sqnr" or "entropy" (as the paper).
         vdpc: with mixed bits, patches with outliers keep 8 bits: "dynamic", decided at run time; "static", by their

@@ -19,7 +19,7 @@ from quantmcu.ir import Graph, ops
 from quantmcu.patch.request import PatchRequest
 from quantmcu.pipeline import CompileRequest, prepare_model
 from quantmcu.plan_data import describe_bitops
-from quantmcu.planning import PlannedNetwork, choose_plan
+from quantmcu.planning import PlannedNetwork
 from quantmcu.progress import Progress, SilentProgress, StageClock, WithinStage
 from quantmcu.quant import AccuracyReport
 from quantmcu.quant.map_costs import FeatureMap
@@ -316,7 +316,7 @@ def _weights_option(wanted: BitsRequest) -> str:
 
 def _evaluate(variant: Variant, network: QuantizedNetwork, chooser: BitChooser, held_out: HeldOut) -> Point:
     """Plans it for the board, and measures it on the held-out samples."""
-    planned = choose_plan(network.program, chooser.board, chooser.budget, chooser.patches, may_overflow=True)
+    planned = chooser.plan(network)
     return _point(variant, network, planned, chooser, held_out.report(network.graph))
 
 

@@ -38,7 +38,7 @@ from quantmcu.memory.budget import Budget, budget_of, check_limits, flash_error
 from quantmcu.output_folder import check_output, fingerprints, replacing_folder
 from quantmcu.passes import simplify
 from quantmcu.patch.request import PatchRequest
-from quantmcu.planning import PlannedNetwork, choose_plan
+from quantmcu.planning import PlannedNetwork
 from quantmcu.program.program import Program
 from quantmcu.program.serialize import save_program
 from quantmcu.progress import Progress, SilentProgress, StageClock
@@ -95,7 +95,7 @@ class CompileRequest:
     objective: str | None = None
     input_on_demand: bool = False
     harness: str = "quantmcu"
-    bits: str = "8"
+    bits: str = "auto"
     weight_bits: str = "auto"
     lam: float = DEFAULT_LAMBDA
     information: Information = "measured"
@@ -112,7 +112,7 @@ class CompileRequest:
         Raises:
             UsageError: there is no such choice, or it contradicts other options.
         """
-        request = ClassesRequest(self.vdpc, self.phi, self.outlier_fraction)
+        request = self._classes
         request.check(self.bitwidths.is_mixed, self.bitops_reduction, self.patches)
         return request
 
@@ -124,7 +124,13 @@ class CompileRequest:
             UsageError: there is no such choice.
         """
         cost = "cycles" if self.objective == "latency" else "bitops"
-        return BitsRequest(self.bits, self.weight_bits, self.lam, self.information, self.bitops_reduction, cost)
+        asks = self._classes.is_asked_for or self.bitops_reduction is not None or self.max_accuracy_drop is not None
+        bits = "mixed" if self.bits == "auto" and asks else self.bits
+        return BitsRequest(bits, self.weight_bits, self.lam, self.information, self.bitops_reduction, cost)
+
+    @property
+    def _classes(self) -> ClassesRequest:
+        return ClassesRequest(self.vdpc, self.phi, self.outlier_fraction)
 
     @property
     def patches(self) -> PatchRequest:
@@ -190,15 +196,9 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     quantized = chosen_bits.graph if classes is None else classes.branches[0]  # ONNX has no branches by value
     with clock.stage("plan"):
         if classes is None:
-            planned = choose_plan(
-                program,
-                board,
-                budget,
-                request.patches,
-                advance=clock.advance,
-                may_overflow=not request.build,
-                optimize=request.optimize,
-            )
+            planned = chooser.plan(chosen_bits)
+            if planned.overflow is not None and request.build:
+                raise planned.overflow
         else:
             planned = classes.plan(board, budget)
         for note in (*planned.notes, *([str(planned.overflow)] if planned.overflow else [])):
@@ -291,7 +291,9 @@ def prepare_model(
             dataset, held_out = held_out_split(dataset, held_out_for)
     prepared = prepare(graph, dataset, clock=clock)
     budget = budget_of(board, ram=request.ram, flash=request.flash)
-    chooser = BitChooser(prepared.graph, prepared.calibration, dataset, board, budget, request.patches, clock)
+    chooser = BitChooser(
+        prepared.graph, prepared.calibration, dataset, board, budget, request.patches, clock, optimize=request.optimize
+    )
     return PreparedModel(model, original, prepared.graph, dataset, held_out, preprocess, input_format, chooser)
 
 

@@ -7,10 +7,11 @@ were really placed in the board's memory regions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.optimize import Optimize
+from quantmcu.codegen.select import select_kernels
 from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.memory.budget import FIRMWARE_DATA_BYTES, Budget, budget_of, ram_error
 from quantmcu.memory.buffers import tenants_at
@@ -19,7 +20,7 @@ from quantmcu.patch.candidate import Candidate, frontier
 from quantmcu.patch.lean import leaner
 from quantmcu.patch.receptive_field import NotDivisibleError
 from quantmcu.patch.request import PatchRequest, find_step
-from quantmcu.patch.search import HALO_MODES, Search, grids, stage_plan
+from quantmcu.patch.search import HALO_MODES, Search, divided, grids, stage_plan
 from quantmcu.patch.stage import StagePlan
 from quantmcu.program import steps
 from quantmcu.program.program import Program
@@ -87,6 +88,30 @@ def place(candidate: Candidate, regions: Sequence[ArenaRegion]) -> MemoryPlan:
             candidate.live, capacity
         )  # without trying: no placement needs less than what lives at once
     return plan_memory(candidate.buffers, len(candidate.timeline.slots), regions)
+
+
+def fits(candidate: Candidate, budget: Budget) -> bool:
+    """Whether the buffers of a candidate can be placed."""
+    try:
+        place(candidate, budget.regions)
+    except DoesNotFitError:
+        return False
+    return True
+
+
+def same_plan(
+    candidate: Candidate, program: Program, board: Board, budget: Budget, optimize: Optimize = "balanced"
+) -> list[Candidate]:
+    """`program` (without stages) in the patches of `candidate`; then with kernels of ever less working memory.
+
+    Raises:
+        NotDivisibleError: its steps can't run in them.
+    """
+    on_demand = bool(candidate.program.on_demand)
+    split = divided(program, candidate.stages, candidate.channel_parts, on_demand=on_demand)
+    selections = select_kernels(split, Core.of(board, optimize), constant_bytes=budget.safe_constant_bytes)
+    found = replace(candidate, program=split, selections=selections)
+    return [found, *leaner(found)]
 
 
 def choose_plan(
@@ -290,4 +315,14 @@ def _error(choice: _Choice, budget: Budget, board: Board, *, patched: bool) -> Q
     )
 
 
-__all__ = ["PatchRequest", "PlannedNetwork", "budget_of", "choose_plan", "describe_stage", "place", "plan_frontier"]
+__all__ = [
+    "PatchRequest",
+    "PlannedNetwork",
+    "budget_of",
+    "choose_plan",
+    "describe_stage",
+    "fits",
+    "place",
+    "plan_frontier",
+    "same_plan",
+]

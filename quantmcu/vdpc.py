@@ -26,7 +26,7 @@ from quantmcu.patch.candidate import Candidate
 from quantmcu.patch.classes import with_dynamic_classes, with_static_classes
 from quantmcu.patch.request import PatchRequest
 from quantmcu.patch.search import Search, divided
-from quantmcu.planning import PlannedNetwork, describe_stage, place, single_stages, stage_search
+from quantmcu.planning import PlannedNetwork, describe_stage, fits, place, single_stages, stage_search
 from quantmcu.program.lower import lower
 from quantmcu.program.program import Program
 from quantmcu.program.stages import OutlierTest, PatchStage
@@ -77,13 +77,18 @@ class ClassesRequest:
             hint = "a share from 0 (one outlier suffices) to below 1"
             raise UsageError(f"{self.fraction:g} is out of range", "--outlier-fraction", hint=hint)
 
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether the user wants classes, whatever they are worth."""
+        return self.mode in ("dynamic", "static")
+
     def check(self, mixed: bool, reduction: float | None, patches: PatchRequest) -> None:
         """Refuses what contradicts the other options; `mixed`: maps may have fewer than 8 bits.
 
         Raises:
             UsageError: it does.
         """
-        if self.mode not in ("dynamic", "static"):
+        if not self.is_asked_for:
             return
         option = f"--vdpc {self.mode}"
         if not mixed:
@@ -356,10 +361,10 @@ def _stage_for_classes(search: Search, patches: PatchRequest, board: Board, budg
     asked = patches if patches.grid else replace(patches, patch=GRID)
     candidates = [c for c in single_stages(search, asked) if _macs_inside(c)]
     candidates.sort(key=_macs_with_narrow_patches)
-    fitting = next((c for c in candidates if _fits(c, budget)), None)
+    fitting = next((c for c in candidates if fits(c, budget)), None)
     if fitting is None and not patches.is_forced:
         candidates = [c for c in search.run() if c.stages and _macs_inside(c)]
-        fitting = next((c for c in candidates if _fits(c, budget)), None)
+        fitting = next((c for c in candidates if fits(c, budget)), None)
     if fitting is not None:
         return fitting
     if not candidates:
@@ -391,9 +396,3 @@ def _macs_inside(candidate: Candidate) -> int:
     return sum(inner.macs for inner in item.selections if inner.step.inputs[0] not in item.stage.inputs)
 
 
-def _fits(candidate: Candidate, budget: Budget) -> bool:
-    try:
-        place(candidate, budget.regions)
-    except DoesNotFitError:
-        return False
-    return True

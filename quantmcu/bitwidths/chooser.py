@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from quantmcu.bitwidths.defaults import with_default_maps
+from quantmcu.bitwidths.fitting import with_maps_that_fit
 from quantmcu.bitwidths.maps import BitsOf, with_assigned_maps, with_map_bits
 from quantmcu.bitwidths.network import QuantizedNetwork
 from quantmcu.bitwidths.request import MIXED, BitsRequest
@@ -24,12 +26,17 @@ class BitChooser(Workspace):
             QuantMCUError: the weights don't fit the flash with any bits allowed.
         """
         network = with_chosen_weights(self, request.weights)
-        if not request.is_mixed:
+        if request.maps == "8":
             return network
         with self.clock.stage("map bits"):
+            if request.maps == "auto":
+                return with_default_maps(self, network, request)
             if request.reduction is not None:
                 return with_fewer_bitops(self, network, request.reduction, request.candidates)
-            return with_map_bits(self, network, request)
+            found = None
+            if self.division is None and self.plan(network).overflow is not None:
+                found = with_maps_that_fit(self, network, request)
+            return found or with_map_bits(self, network, request)
 
     def assign(self, weights: str, bits_of: BitsOf, candidates: Sequence[int] = MIXED) -> QuantizedNetwork:
         """A baseline: maps have the bits of `candidates` that `bits_of` gives them, by name; their costs are BitOPs.

@@ -14,14 +14,14 @@ MIXED = (8, 4)
 
 
 def map_candidates(text: str) -> tuple[int, ...]:
-    """Bits that feature maps may have, the most first: of "8", "mixed", or a list such as "8,4,2".
+    """Bits that feature maps may have, the most first: of "auto", "8", "mixed", or a list such as "8,4,2".
 
     Raises:
         UsageError: it says something else.
     """
-    if text == "mixed":
+    if text in ("auto", "mixed"):
         return MIXED
-    hint = "8, mixed (8 or 4), or a list such as 8,4,2"
+    hint = "auto, 8, mixed (8 or 4), or a list such as 8,4,2"
     if not re.fullmatch(r"[842](,[842])*", text):
         raise UsageError(f"unknown value '{text}'", "--bits", hint=hint)
     found = tuple(sorted({int(part) for part in text.split(",")}, reverse=True))
@@ -36,7 +36,8 @@ class BitsRequest:
     """What bits the user wants.
 
     Attributes:
-        maps: "8"; or VDQS chooses among several: "mixed": 8 and 4; or a list that includes 8, such as "8,4,2".
+        maps: "8"; or VDQS chooses among several: "mixed": 8 and 4; or a list that includes 8, such as "8,4,2"; or
+            "auto": 8, and where that does not fit the RAM, as many of 4 as needed.
         weights: "8", "4", "2", or "auto": 8 where they fit the flash, else some layers 4, and where that is not
             enough 2.
         lam: weight of information against cost in the score of VDQS, 0 .. 1.
@@ -64,8 +65,8 @@ class BitsRequest:
 
     @property
     def is_mixed(self) -> bool:
-        """Whether there is something to choose."""
-        return len(self.candidates) > 1
+        """Whether maps of several bits are asked for."""
+        return self.maps != "auto" and len(self.candidates) > 1
 
     @property
     def most_reduction(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from quantmcu.bitwidths.maps import stitched_maps
+from quantmcu.bitwidths.maps import maps_of, stitched_maps
 from quantmcu.bitwidths.network import QuantizedNetwork, layers_of
 from quantmcu.bitwidths.workspace import Workspace
 from quantmcu.patch.candidate import Candidate
@@ -14,7 +14,7 @@ from quantmcu.program import steps
 from quantmcu.program.bitops import executed_steps
 from quantmcu.program.macs import step_macs
 from quantmcu.quant.joint import Product, lower_together
-from quantmcu.quant.map_costs import FeatureMap, feature_maps
+from quantmcu.quant.map_costs import FeatureMap
 from quantmcu.quant.vdqs import tensor_bits
 
 
@@ -26,9 +26,7 @@ def with_fewer_bitops(
     Weights that have fewer than 8 bits already don't get more.
     """
     candidate = workspace.uniform_candidate(network)
-    maps = feature_maps(
-        workspace.graph, workspace.calibration, {}, candidates=candidates, fixed=stitched_maps(candidate)
-    )
+    maps = maps_of(workspace, candidate, candidates, stitched_maps(candidate))
     recomputed = 64 * recompute_macs(candidate, network.program)
     options = workspace.weight_options(candidates[1:])
     found = lower_together(

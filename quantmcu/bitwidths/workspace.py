@@ -8,12 +8,13 @@ from functools import partial
 from typing import Any, TypeVar
 
 from quantmcu.bitwidths.network import Layer, QuantizedNetwork, can_be_narrow, layers_of
+from quantmcu.codegen.optimize import Optimize
 from quantmcu.data import Dataset
 from quantmcu.ir import Graph
 from quantmcu.memory.budget import Budget
 from quantmcu.patch.candidate import Candidate
 from quantmcu.patch.request import PatchRequest
-from quantmcu.planning import choose_plan
+from quantmcu.planning import PlannedNetwork, choose_plan
 from quantmcu.progress import StageClock
 from quantmcu.quant import Calibration, InputMoments, WeightOption, input_moments, measure_options, quantize
 from quantmcu.quant.activations import activation_tensors
@@ -31,6 +32,7 @@ class Workspace:
 
     Attributes:
         division: patches in two classes, bits are those of the narrow one.
+        optimize: what the code shall be good at.
         known: what was worked out already; several choices share it, those with other budgets or divisions too.
     """
 
@@ -42,6 +44,7 @@ class Workspace:
     patches: PatchRequest
     clock: StageClock
     division: Division | None = None
+    optimize: Optimize = "balanced"
     known: dict[Hashable, Any] = field(default_factory=dict)
 
     def once(self, key: Hashable, work_out: Callable[[], Result]) -> Result:
@@ -108,11 +111,14 @@ class Workspace:
 
     def uniform_candidate(self, network: QuantizedNetwork) -> Candidate:
         """How `network`, which has 8-bit maps, would run."""
-        if self.division is not None:
-            return self.division.uniform(network.program)
+        return self.plan(network).candidate if self.division is None else self.division.uniform(network.program)
+
+    def plan(self, network: QuantizedNetwork) -> PlannedNetwork:
+        """How `network` would run, without classes of patches; the smallest plan where none fits."""
         return self.once(
-            ("candidate", self.budget, self.patches, *sorted(network.weight_bits.items())),
+            ("plan", network, self.budget, self.patches, self.optimize),
             lambda: choose_plan(
-                network.program, self.board, self.budget, self.patches, may_overflow=True
-            ).candidate,
-        )
+                network.program, self.board, self.budget, self.patches, advance=self.clock.advance, may_overflow=True,
+                optimize=self.optimize,
+            ),
+        )  # fmt: skip

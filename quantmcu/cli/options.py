@@ -64,10 +64,10 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
     options = (
         click.option(
             "--bits",
-            default="8",
+            default="auto",
             show_default=True,
-            metavar="8|mixed|LIST",
-            help="Of feature maps; mixed: each 8 or 4, by VDQS; or a list, e.g. 8,4,2.",
+            metavar="auto|8|mixed|LIST",
+            help="Of feature maps; auto: 8, some 4 if the RAM asks for it; mixed: each 8 or 4, by VDQS; or e.g. 8,4,2.",
         ),
         choice("--weight-bits", ("auto", "8", "4", "2"), "auto: 8 where the flash allows, else some layers 4 or 2."),
         click.option(

@@ -39,16 +39,70 @@ class MemoryModel(Protocol):
         """Names of the feature maps that live then."""
 
 
+class CostModel(Protocol):
+    """What feature maps of some bits cost, where that of one may depend on the bits of others."""
+
+    def around(self, name: str, bits: Assignment) -> float:
+        """What changes with the bits of the feature map `name`, given those of all."""
+
+    def total(self, bits: Assignment) -> float:
+        """Of everything."""
+
+
+class OwnCosts:
+    """Each map costs what its option says, whatever the others."""
+
+    def __init__(self, maps: Sequence[FeatureMap]) -> None:
+        self._costs = {(m.name, option.bits): option.cost for m in maps for option in m.options}
+
+    def around(self, name: str, bits: Assignment) -> float:
+        """Of the map."""
+        return self._costs[name, bits[name]]
+
+    def total(self, bits: Assignment) -> float:
+        """Sum over the maps."""
+        return sum(self._costs[name, bits[name]] for name in bits)
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """S(i, b), given the bits of the other maps.
+
+    Attributes:
+        lam: weight of information against cost.
+        losses: Omega by name and bits.
+        costs: what Phi is made of.
+        unit: the largest cost of any map at 8 bits, where all have 8.
+    """
+
+    lam: float
+    losses: Mapping[tuple[str, int], float]
+    costs: CostModel
+    unit: float
+
+    def of(self, name: str, bits: Assignment) -> float:
+        """Of the bits that map `name` has there; 0 at 8 bits."""
+        saved = 0.0
+        if self.lam < 1:
+            saved = self.costs.around(name, {**bits, name: 8}) - self.costs.around(name, bits)
+        return -self.lam * self.losses[name, bits[name]] + (1 - self.lam) * saved / self.unit
+
+    def __getitem__(self, key: tuple[str, int]) -> float:
+        """By name and bits, where all others have 8."""
+        name, bits = key
+        return self.of(name, dict.fromkeys((other for other, _ in self.losses), 8) | {name: bits})
+
+
 @dataclass(frozen=True)
 class Found:
     """Result of a search.
 
     Attributes:
         bits: of every feature map.
-        cost: sum over the feature maps.
+        cost: of all together.
         peak_bytes: largest of the live bytes; 0 without memory model.
         fits, reaches: whether memory limit and cost target are kept.
-        scores: S(i, b) for every feature map and candidate.
+        scores: of every feature map, given the bits of the others.
     """
 
     bits: dict[str, int]
@@ -56,7 +110,7 @@ class Found:
     peak_bytes: int
     fits: bool
     reaches: bool
-    scores: Mapping[tuple[str, int], float]
+    scores: Mapping[str, float]
 
 
 def scores_of(
@@ -64,22 +118,25 @@ def scores_of(
     lam: float = DEFAULT_LAMBDA,
     information: Information = "entropy",
     measured: Mapping[tuple[str, int], float] | None = None,
-) -> dict[tuple[str, int], float]:
-    """S(i, b) by name and bits.
+    costs: CostModel | None = None,
+) -> Score:
+    """S of the maps.
 
-    `measured`: by name and bits, how far the outputs move when that map alone is quantized (`map_divergences`).
+    Args:
+        maps: with all bits that they may have.
+        lam: weight of information against cost, 0 .. 1.
+        information: what Omega is made of.
+        measured: by name and bits, how far the outputs move when that map alone is quantized (`map_divergences`).
+        costs: None: the maps' own.
     """
     losses = {(m.name, o.bits): _loss(m, o, information, measured or {}) for m in maps for o in m.options}
     if information != "entropy":
         first = max((bits for _, bits in losses if bits < 8), default=8)
         largest = max((loss for (_, bits), loss in losses.items() if bits == first), default=0.0) or 1.0
         losses = {key: loss / largest for key, loss in losses.items()}
-    largest_cost = max((m.options[0].cost for m in maps), default=0.0) or 1.0
-    return {
-        (m.name, o.bits): -lam * losses[m.name, o.bits] + (1 - lam) * (m.options[0].cost - o.cost) / largest_cost
-        for m in maps
-        for o in m.options
-    }
+    costs = costs or OwnCosts(maps)
+    eight = uniform_bits(maps, 8)
+    return Score(lam, losses, costs, max((costs.around(m.name, eight) for m in maps), default=0.0) or 1.0)
 
 
 def _loss(
@@ -96,7 +153,7 @@ def _loss(
 
 def search_bits(
     maps: Sequence[FeatureMap],
-    scores: Mapping[tuple[str, int], float],
+    score: Score,
     *,
     cost_target: float | None = None,
     memory: MemoryModel | None = None,
@@ -104,35 +161,38 @@ def search_bits(
 ) -> Found:
     """The iterative search.
 
-    1. Each map takes the bits of its best score. 2. While the live bytes of a moment exceed the limit, of the maps that
-    live at the worst moment the one is lowered whose score falls least. 3. While the cost exceeds the target, the map
-    is lowered that loses the least score for each unit of cost saved. 4. Maps whose score gains by it are raised again
-    where limit and target allow. Ties go to the earlier map.
+    1. Each map takes the bits of its best score, given the others: the largest gain first, until none gains. 2. While
+    the live bytes of a moment exceed the limit, of the maps that live at the worst moment the one is lowered whose
+    score falls least. 3. While the cost exceeds the target, the map is lowered that loses the least score for each unit
+    of cost saved. 4. Maps whose score gains by it are raised again where limit and target allow. Ties go to the earlier
+    map.
     """
-    state = _State(maps, scores, cost_target, memory, memory_limit)
+    state = _State(maps, score, cost_target, memory, memory_limit)
+    state.take_best_scores()
     state.reduce_memory()
     state.reduce_cost()
     state.raise_again()
     return state.found()
 
 
+_LEAST_GAIN = 1e-9
+"""Of a score, below which it is rounding."""
+
+
 class _State:
     def __init__(
         self,
         maps: Sequence[FeatureMap],
-        scores: Mapping[tuple[str, int], float],
+        score: Score,
         target: float | None,
         memory: MemoryModel | None,
         limit: int | None,
     ) -> None:
-        self.maps, self.scores, self.target, self.memory, self.limit = maps, scores, target, memory, limit
-        self.bits = {m.name: max(m.options, key=lambda o: scores[m.name, o.bits]).bits for m in maps}
-
-    def cost(self, bits: Assignment) -> float:
-        return sum(m.option(bits[m.name]).cost for m in self.maps)
+        self.maps, self.score, self.target, self.memory, self.limit = maps, score, target, memory, limit
+        self.bits = uniform_bits(maps, 8)
 
     def reaches(self, bits: Assignment) -> bool:
-        return self.target is None or self.cost(bits) <= self.target
+        return self.target is None or self.score.costs.total(bits) <= self.target
 
     def excess(self, bits: Assignment) -> tuple[int, int]:
         """Bytes beyond the limit at the worst moment, and that moment."""
@@ -152,7 +212,15 @@ class _State:
         return moves
 
     def _loss(self, m: FeatureMap, bits: int) -> float:
-        return self.scores[m.name, self.bits[m.name]] - self.scores[m.name, bits]
+        return self.score.of(m.name, self.bits) - self.score.of(m.name, {**self.bits, m.name: bits})
+
+    def take_best_scores(self) -> None:
+        while True:
+            moves = [(m, o.bits) for m in self.maps for o in m.options if o.bits != self.bits[m.name]]
+            m, bits = min(moves, key=lambda move: self._loss(*move), default=(None, 8))
+            if m is None or self._loss(m, bits) >= -_LEAST_GAIN:
+                return
+            self.bits[m.name] = bits
 
     def reduce_memory(self) -> None:
         while True:
@@ -167,10 +235,11 @@ class _State:
             self.bits[m.name] = bits
 
     def reduce_cost(self) -> None:
+        around = self.score.costs.around
         while not self.reaches(self.bits):
             moves = []
             for m, bits in self._moves(lower=True):
-                saved = m.option(self.bits[m.name]).cost - m.option(bits).cost
+                saved = around(m.name, self.bits) - around(m.name, {**self.bits, m.name: bits})
                 if saved > 0:
                     moves.append((self._loss(m, bits) / saved, m, bits))
             if not moves:
@@ -192,7 +261,9 @@ class _State:
     def found(self) -> Found:
         peak = max(self.memory.live_bytes(self.bits), default=0) if self.memory else 0
         fits = self.excess(self.bits)[0] == 0
-        return Found(self.bits, self.cost(self.bits), peak, fits, self.reaches(self.bits), self.scores)
+        scores = {m.name: self.score.of(m.name, self.bits) for m in self.maps}
+        cost = self.score.costs.total(self.bits)
+        return Found(self.bits, cost, peak, fits, self.reaches(self.bits), scores)
 
 
 def uniform_bits(maps: Sequence[FeatureMap], bits: int) -> dict[str, int]:

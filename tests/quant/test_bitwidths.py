@@ -10,18 +10,17 @@ import onnxruntime
 import pytest
 from small_networks import LAYERS
 
-from quantmcu.bitwidths import BitChooser, BitsRequest
+from quantmcu.bitwidths import BitChooser, BitsRequest, fitting
 from quantmcu.bitwidths.weights import constant_bytes
 from quantmcu.build.host import HostModel
 from quantmcu.codegen.emit import emit_model
 from quantmcu.codegen.kernel import Core
-from quantmcu.codegen.map_cycles import map_cycles
+from quantmcu.codegen.map_cycles import MapCycles
 from quantmcu.codegen.select import flat
 from quantmcu.data import Dataset
 from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.export import export_onnx
 from quantmcu.ir import Graph, ops
-from quantmcu.memory.budget import Budget
 from quantmcu.patch.request import PatchRequest
 from quantmcu.planning import choose_plan
 from quantmcu.progress import SilentProgress, StageClock
@@ -99,16 +98,19 @@ def test_mixed_maps_agree_with_the_exported_model(chooser: BitChooser, images: D
     assert np.mean(errors) < 4
 
 
-def test_memory_limit_makes_maps_narrow(chooser: BitChooser) -> None:
-    def budget(nbytes: int) -> Budget:
-        region = replace(chooser.budget.regions[0], capacity=nbytes)
-        return replace(chooser.budget, regions=(region,))
+def with_ram(chooser: BitChooser, nbytes: int) -> BitChooser:
+    """Layer by layer, with so many bytes for feature maps."""
+    regions = (replace(chooser.budget.regions[0], capacity=nbytes),)
+    budget = replace(chooser.budget, regions=regions)
+    return replace(chooser, budget=budget, patches=PatchRequest("off"), clock=StageClock(SilentProgress()))
 
+
+def test_memory_limit_makes_maps_narrow(chooser: BitChooser) -> None:
     off = replace(chooser, patches=PatchRequest("off"))
     roomy = off.choose(BitsRequest(maps="mixed", lam=1.0))
     assert not roomy.map_bits
     limit = roomy.search["peak_bytes"] * 3 // 4  # beyond what kernels with less working memory save
-    tight = replace(off, budget=budget(limit)).choose(BitsRequest(maps="mixed", lam=1.0))
+    tight = with_ram(chooser, limit).choose(BitsRequest(maps="mixed", lam=1.0))
     assert tight.map_bits
     assert tight.search["peak_bytes"] <= limit
 
@@ -148,12 +150,61 @@ def test_generated_c_of_mixed_bits_equals_the_reference(
             np.testing.assert_array_equal(output, execute(chosen.program, {"x": codes})["y"])
 
 
-def test_cycles_as_cost_narrow_nothing_that_gets_slower(chooser: BitChooser) -> None:
+@pytest.mark.parametrize("weights", ["8", "4"])
+def test_saving_cycles_is_never_predicted_slower(chooser: BitChooser, weights: str) -> None:
     off = replace(chooser, patches=PatchRequest("off"))
-    program = off.choose(BitsRequest()).program
-    cycles = map_cycles(program, Core(BOARD.core, BOARD.has_dsp, BOARD.fpu is not None))
-    assert {name for name, _ in cycles} >= {"x", "a", "b", "c"}
-    chosen = off.choose(BitsRequest(maps="mixed", lam=0.0, cost="cycles"))
-    for name in chosen.map_bits:
-        assert cycles[name, 4] < cycles[name, 8]
-    assert off.choose(BitsRequest(maps="mixed", lam=0.0)).map_bits  # BitOPs fall with every map
+    eight = off.choose(BitsRequest(weights=weights))
+    chosen = off.choose(BitsRequest("8,4,2", weights, lam=0.0, cost="cycles"))
+    cycles = [off.plan(network).candidate.cycles for network in (eight, chosen)]
+    assert cycles[1] < cycles[0] if weights == "4" else not chosen.map_bits
+    assert off.choose(BitsRequest("8,4,2", weights, lam=0.0)).map_bits  # BitOPs fall with every map
+
+
+def test_keeps_8_bits_where_the_whole_plan_gets_slower(chooser: BitChooser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What single steps cost is a model, which flash and RAM may overrule; here one that is wrong."""
+    monkeypatch.setattr(MapCycles, "around", lambda _self, name, bits: float(bits[name]))
+    off = replace(chooser, patches=PatchRequest("off"), clock=StageClock(SilentProgress()))
+    chosen = off.choose(BitsRequest("mixed", "8", lam=0.0, cost="cycles"))
+    assert not chosen.map_bits
+    (note,) = off.clock.notes
+    assert note.startswith("maps keep 8 bits: with fewer in 4 of them the plan is predicted to take")
+    assert chosen.search["decision"] == note
+
+
+def test_maps_keep_8_bits_by_default_where_they_fit(chooser: BitChooser) -> None:
+    chosen = chooser.choose(BitsRequest("auto"))
+    assert not chosen.map_bits
+    assert chosen.search == {"decision": "maps keep 8 bits: they fit the RAM"}
+
+
+def test_maps_get_narrow_by_default_where_8_bits_do_not_fit(chooser: BitChooser) -> None:
+    eight = with_ram(chooser, 2**20)
+    needed = eight.plan(eight.choose(BitsRequest())).candidate.arena_bytes
+    tight = with_ram(chooser, needed * 3 // 4 // 8 * 8)
+    chosen = tight.choose(BitsRequest("auto"))
+    assert set(chosen.map_bits.values()) == {4}
+    assert tight.plan(chosen).overflow is None
+    (note,) = tight.clock.notes
+    assert "with 8-bit maps the smallest plan needs" in note
+    assert "maps have 4 bits, and the plan needs" in note
+    hopeless = with_ram(chooser, 64)
+    kept = hopeless.choose(BitsRequest("auto"))
+    assert not kept.map_bits
+    assert kept.search["decision"].endswith("64 are there; with maps of 4 bits no plan fits either")
+
+
+def test_maps_are_raised_again_as_far_as_they_fit(chooser: BitChooser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the patches of 8-bit maps don't do: from the fewest bits, by the exact plan."""
+    eight = with_ram(chooser, 2**20)
+    needed = eight.plan(eight.choose(BitsRequest())).candidate.arena_bytes
+    tight = with_ram(chooser, needed * 3 // 4 // 8 * 8)
+    monkeypatch.setattr(fitting, "_within", lambda search: None)
+    chosen = tight.choose(BitsRequest("8,4,2", lam=1.0))
+    assert tight.plan(chosen).overflow is None
+    bits = {entry["map"]: entry["bits"] for entry in chosen.search["maps"]}
+    assert {2, 4} & set(bits.values())
+    assert 8 in bits.values()
+    search = fitting.MapSearch(tight, tight.choose(BitsRequest()), BitsRequest("8,4,2"), tight.plan(chosen).candidate)
+    for name in [name for name, count in bits.items() if count < 8]:  # none could have 8
+        raised = search.with_bits(bits | {name: 8})
+        assert tight.plan(raised).overflow is not None
