@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 
+from quantmcu.board_check import check_network
 from quantmcu.cli.main import group
 from quantmcu.pipeline import CompileRequest, compile_model
 from quantmcu.program.serialize import load_program
@@ -45,12 +47,20 @@ def assert_bit_exact(result: Result, places: tuple[str, ...]) -> None:
 
 
 @pytest.mark.gcc
-@pytest.mark.parametrize("on_demand", [pytest.param(False, marks=pytest.mark.slow), True])
-def test_the_demo_network_in_patches(tmp_path, on_demand):
-    result = compiled(demo_model(), "nucleo-f767", tmp_path / "out", objective="ram", input_on_demand=on_demand)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"patch": "3x2", "halo": "cache", "input_on_demand": True},
+        pytest.param({"objective": "ram"}, marks=pytest.mark.slow),
+        pytest.param({"objective": "ram", "input_on_demand": True}, marks=pytest.mark.slow),
+    ],
+    ids=["forced", "least-ram", "least-ram-on-demand"],
+)
+def test_the_demo_network_in_patches(tmp_path, options):
+    result = compiled(demo_model(), "nucleo-f767", tmp_path / "out", **options)
     plan, memory = result.data["plan"], result.data["memory"]
     assert plan["stages"]
-    assert plan["input_on_demand"] == on_demand
+    assert plan["input_on_demand"] == options.get("input_on_demand", False)
     assert plan["stage_macs"] >= plan["stage_macs_unsplit"] > 0
     assert memory["arena_without_input_bytes"] <= memory["arena_bytes"]
     assert result.data["bitops"]["uniform8_patched"] >= result.data["bitops"]["uniform8_unpatched"]
@@ -61,6 +71,7 @@ def test_the_demo_network_in_patches(tmp_path, on_demand):
         assert sum(step.cycles[0] for step in profile.steps) == profile.whole.cycles[0]
 
 
+@pytest.mark.slow
 @pytest.mark.gcc
 @pytest.mark.qemu
 def test_in_qemu(tmp_path):
@@ -93,8 +104,9 @@ def test_mobilenet_in_a_quarter_of_its_ram(tmp_path):
 
 
 def test_plan_prints_the_frontier(tmp_path):
-    picture = tmp_path / "frontier.svg"
-    arguments = ["plan", str(demo_model()), "--board", "nucleo-f767", "--picture", str(picture)]
+    model, picture = tmp_path / "check.onnx", tmp_path / "frontier.svg"
+    onnx.save(check_network(), str(model))
+    arguments = ["plan", str(model), "--board", "nucleo-f767", "--picture", str(picture)]
     run = CliRunner().invoke(group, [*arguments, "--json"])
     assert run.exit_code == 0, run.output
     document = json.loads(run.stdout)
