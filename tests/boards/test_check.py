@@ -16,10 +16,9 @@ from quantmcu.targets import Board, list_boards, load_board
 BOARDS = [board for board in list_boards() if board.qemu_machine is None]
 
 
+@pytest.mark.slow
 @pytest.mark.gcc
-@pytest.mark.parametrize(
-    "board", [pytest.param(b, marks=() if b.id == "pico" else pytest.mark.slow, id=b.id) for b in BOARDS]
-)
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.id)
 def test_what_ships_is_good(board: Board) -> None:
     """A network of real kernels boots and agrees with the reference byte for byte: on each core, with its own clock."""
     check = check_board(data_folder("boards") / f"{board.id}.json", toolchain="gcc")

@@ -19,6 +19,7 @@ COUNT = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.gcc
 def test_cycles_beyond_the_timers_24_bits_and_reset(tmp_path: Path) -> None:
     board = load_board("pico")

@@ -62,6 +62,7 @@ def test_wheel_holds_all_data(wheel: Path) -> None:
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
+@pytest.mark.slow
 def test_wheel_compiles_beside_the_packages_that_are_here(wheel: Path, small_model: Path, tmp_path: Path) -> None:
     """An environment that sees this one's packages, with the wheel's files before them."""
     environment = tmp_path / "environment"

@@ -39,6 +39,7 @@ def board_on_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
         yield port
 
 
+@pytest.mark.slow
 def test_finds_two_cycles_over_a_serial_port(board_on_port: Path, tmp_path: Path) -> None:
     found = probe_board(load_board("nucleo-f767"), tmp_path / "probe", port=str(board_on_port))
     assert found.cycles == 2
