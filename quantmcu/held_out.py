@@ -12,8 +12,9 @@ from quantmcu.data import Dataset
 from quantmcu.data.dataset import Subset
 from quantmcu.errors import UsageError
 from quantmcu.ir import Graph
+from quantmcu.parallel import in_parallel
 from quantmcu.quant import AccuracyReport, compare, is_classifier
-from quantmcu.quant.tails import short_lived_session
+from quantmcu.quant.sessions import quantizing_session
 
 _ONE_OF = 3
 """One sample of so many is held out."""
@@ -73,5 +74,5 @@ class HeldOut:
         return self._outputs(self.original)
 
     def _outputs(self, graph: Graph) -> list[list[NDArray[np.generic]]]:
-        session = short_lived_session(graph)
-        return [session.run(None, dict(sample.inputs)) for sample in self.samples]
+        session = quantizing_session(graph)
+        return list(in_parallel(lambda sample: session.run(None, dict(sample.inputs)), self.samples))

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import onnx
-import onnxruntime
 from numpy.typing import NDArray
 
-from quantmcu.data import Dataset
+from quantmcu.data import Dataset, Sample
 from quantmcu.errors import QuantMCUError, UsageError
-from quantmcu.export import export_onnx
 from quantmcu.ir import Graph
+from quantmcu.parallel import in_parallel
 from quantmcu.quant.calibration import Calibration, TensorStatistics
 from quantmcu.quant.histogram import StreamingHistogram
 from quantmcu.quant.ranges import DEFAULT_PERCENTILE, RangeMethod
+from quantmcu.quant.sessions import float_session
 
 Progress = Callable[[int, int], None]
 """Called after each sample with the number done and the number in all."""
@@ -78,21 +77,14 @@ def run_float(graph: Graph, dataset: Dataset, names: Sequence[str]) -> Iterator[
     """For each sample, the float activations `names` in the IR's shapes (maps NHWC; without copies, so strided)."""
     session = float_session(graph, names)
     computed = [name for name in names if name not in graph.inputs]
-    for sample in dataset:
+
+    def activations(sample: Sample) -> dict[str, NDArray[np.float32]]:
         results = session.run(computed, dict(sample.inputs)) if computed else []
         values = dict(zip(computed, results, strict=True))
         values |= {name: sample.inputs[name] for name in names if name in graph.inputs}
-        yield {name: in_ir_layout(graph, name, value) for name, value in values.items()}
+        return {name: in_ir_layout(graph, name, value) for name, value in values.items()}
 
-
-def float_session(graph: Graph, names: Sequence[str]) -> onnxruntime.InferenceSession:
-    """A session of the float graph that can return the tensors `names`."""
-    model = export_onnx(graph, qdq=False)
-    present = {output.name for output in model.graph.output} | set(graph.inputs)
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only: that a tensor is both an output and used inside is no problem
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    yield from in_parallel(activations, dataset)
 
 
 def in_ir_layout(graph: Graph, name: str, value: NDArray[np.float32]) -> NDArray[np.float32]:

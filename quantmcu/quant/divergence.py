@@ -8,13 +8,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from quantmcu.data import Dataset
+from quantmcu.data import Dataset, Sample
 from quantmcu.ir import Graph
+from quantmcu.parallel import in_parallel
 from quantmcu.quant.activations import activation_tensors, moved_groups, shared_qparams
 from quantmcu.quant.calibrate import Progress
 from quantmcu.quant.calibration import Calibration
 from quantmcu.quant.map_costs import FeatureMap
-from quantmcu.quant.tails import short_lived_session, tails
+from quantmcu.quant.sessions import quantizing_session
+from quantmcu.quant.tails import tails
 
 MAP_SAMPLES = 8
 """Samples on which the divergence of a feature map is measured."""
@@ -69,9 +71,10 @@ def _with_quantized_map(graph: Graph, calibration: Calibration, feature_map: Fea
 
 def _outputs(graph: Graph, dataset: Dataset) -> NDArray[np.float64]:
     """All outputs of all samples, float64 [samples, values]."""
-    session = short_lived_session(graph)
+    session = quantizing_session(graph)
     names = [name for name in graph.outputs if not graph.tensor(name).is_index]
-    samples = [
-        np.concatenate([np.ravel(output) for output in session.run(names, dict(sample.inputs))]) for sample in dataset
-    ]
-    return np.stack(samples).astype(np.float64)
+
+    def outputs(sample: Sample) -> NDArray[np.float32]:
+        return np.concatenate([np.ravel(output) for output in session.run(names, dict(sample.inputs))])
+
+    return np.stack(list(in_parallel(outputs, dataset))).astype(np.float64)

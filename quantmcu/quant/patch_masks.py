@@ -22,6 +22,7 @@ from quantmcu.ir import Graph
 from quantmcu.program.stages import Cell, PatchStage
 from quantmcu.quant.accuracy import compare, is_classifier
 from quantmcu.quant.calibrate import Progress
+from quantmcu.quant.sessions import model_session
 from quantmcu.quant.vdpc import Classes, random_classes
 
 MASK_SAMPLES = 32
@@ -144,12 +145,12 @@ class _Simulation:
     ) -> None:
         self.stage = stage
         self.names = names
-        self.float = _session(export_onnx(graph))
+        self.float = model_session(export_onnx(graph))
         self.front = []
         for branch in branches:
             model = export_onnx(branch, qdq=True)
-            self.front.append(_session(_cut(model, (), stage.outputs, branch)))
-        self.back = _session(_cut(export_onnx(branches[0], qdq=True), stage.outputs, self.names, branches[0]))
+            self.front.append(model_session(_cut(model, (), stage.outputs, branch)))
+        self.back = model_session(_cut(export_onnx(branches[0], qdq=True), stage.outputs, self.names, branches[0]))
 
     def reference(self, sample: Sample) -> Outputs:
         """Of the float network."""
@@ -179,12 +180,6 @@ def _take(cell: Cell, source: Mapping[str, NDArray[np.float32]], target: Mapping
 
 def _fed(session: onnxruntime.InferenceSession, values: Mapping[str, NDArray[np.float32]]) -> dict[str, object]:
     return {entry.name: values[entry.name] for entry in session.get_inputs()}
-
-
-def _session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _cut(

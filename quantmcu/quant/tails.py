@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from quantmcu.data import Dataset
-from quantmcu.export import export_onnx
 from quantmcu.ir import Graph, QParams, ops
+from quantmcu.parallel import in_parallel
 from quantmcu.quant.calibrate import in_ir_layout
+from quantmcu.quant.sessions import quantizing_session
 
 FloatArray = NDArray[np.float32]
 Values = dict[str, FloatArray]
+Section = Callable[[Values], list[FloatArray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,22 +32,30 @@ class Tail:
     name: str
     samples: Sequence[Values]
     before: Sequence[Values]
-    _run: Callable[[Values], list[FloatArray]]
+    _run: Section
     _wanted: Sequence[list[FloatArray]]
 
     def movement(self, change: Callable[[int], FloatArray]) -> float:
-        """Noise to signal ratio of the outputs (their mean) with `change(sample)` as the activation."""
-        noise = np.zeros(len(self._wanted[0]))
-        signal = np.zeros(len(noise))
-        for index, (values, wanted) in enumerate(zip(self.samples, self._wanted, strict=True)):
-            got = self._run({**values, self.name: change(index)})
-            noise += [float(np.sum((a - b) ** 2, dtype=np.float64)) for a, b in zip(got, wanted, strict=True)]
-            signal += [float(np.sum(b**2, dtype=np.float64)) for b in wanted]
+        """Noise to signal ratio of the outputs (their mean) with `change(sample)` as the activation.
+
+        `change` is called by several threads at a time.
+        """
+
+        def noise_of(sample: int) -> list[float]:
+            got = self._run({**self.samples[sample], self.name: change(sample)})
+            return [_energy(a - b) for a, b in zip(got, self._wanted[sample], strict=True)]
+
+        noise = np.sum(list(in_parallel(noise_of, range(len(self.samples)))), axis=0)
+        signal = np.sum([[_energy(output) for output in wanted] for wanted in self._wanted], axis=0)
         return float(np.mean(noise / np.maximum(signal, np.finfo(np.float64).tiny)))
 
     def movement_when(self, qparams: QParams) -> float:
         """The movement when the activation is rounded to codes."""
         return self.movement(lambda sample: qparams.dequantize(qparams.quantize(self.samples[sample][self.name])))
+
+
+def _energy(values: FloatArray) -> float:
+    return float(np.sum(values**2, dtype=np.float64))
 
 
 def tails(graph: Graph, dataset: Dataset, names: Collection[str]) -> Iterator[Tail]:
@@ -55,27 +65,60 @@ def tails(graph: Graph, dataset: Dataset, names: Collection[str]) -> Iterator[Ta
     """
     graph = _measured(graph)
     live = [{name: _input(graph, name, sample.inputs[name]) for name in graph.inputs} for sample in dataset]
-    wanted = [section_runner(graph, graph.ops, graph.outputs)(values) for values in live]
+    whole = section_runner(graph, graph.ops, graph.outputs)
+    wanted = list(in_parallel(whole, live))
     for name in graph.inputs:
         if name in names:
-            yield Tail(name, live, live, section_runner(graph, graph.ops, graph.outputs), wanted)
+            yield Tail(name, live, live, whole, wanted)
+    rests = _Rests(graph)
     for index, op in enumerate(graph.ops):
-        rest = graph.ops[index + 1 :]
-        needed = {name for later in rest for name in later.inputs} | set(graph.outputs)
-        before = live
+        before, needed = live, rests.needed(index + 1)
         step = section_runner(graph, (op,), op.outputs)
-        live = [_kept(values, needed) | dict(zip(op.outputs, step(values), strict=True)) for values in live]
+        live = [
+            _kept(values, needed) | dict(zip(op.outputs, results, strict=True))
+            for values, results in zip(live, in_parallel(step, live), strict=True)
+        ]
         if op.outputs[0] in names:
-            yield Tail(op.outputs[0], live, before, section_runner(graph, rest, graph.outputs), wanted)
+            yield Tail(op.outputs[0], live, before, rests.runner(index + 1), wanted)
 
 
 def _kept(values: Values, needed: Collection[str]) -> Values:
     return {name: value for name, value in values.items() if name in needed}
 
 
-def section_runner(
-    graph: Graph, section: Sequence[ops.Op], outputs: Sequence[str]
-) -> Callable[[Values], list[FloatArray]]:
+class _Rests:
+    """Runs the rest of a network from any operator on.
+
+    A session of its own for every rest would cost more to make than to run. So a network of n operators is cut into
+    about sqrt(n) blocks: the rest from some operator on is the rest of its block, and one session for all blocks that
+    follow, which serves the whole block.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._block = max(1, math.isqrt(len(graph.ops)))
+        self._following: tuple[int, Section] | None = None
+
+    def needed(self, start: int) -> set[str]:
+        """What the operators from number `start` on read, and the outputs."""
+        return {name for op in self.graph.ops[start:] for name in op.inputs} | set(self.graph.outputs)
+
+    def runner(self, start: int) -> Section:
+        """From the activations that live before operator number `start` to the network's outputs."""
+        graph = self.graph
+        end = min(-(-start // self._block) * self._block, len(graph.ops))
+        made = set(graph.inputs).union(*(op.outputs for op in graph.ops[:end]))
+        crossing = sorted(self.needed(end) & made)
+        block, following = section_runner(graph, graph.ops[start:end], crossing), self._from(end)
+        return lambda values: following(dict(zip(crossing, block(values), strict=True)))
+
+    def _from(self, start: int) -> Section:
+        if self._following is None or self._following[0] != start:
+            self._following = start, section_runner(self.graph, self.graph.ops[start:], self.graph.outputs)
+        return self._following[1]
+
+
+def section_runner(graph: Graph, section: Sequence[ops.Op], outputs: Sequence[str]) -> Section:
     """Runs some consecutive operators: from the activations that live before them to `outputs`, in the IR's shapes.
 
     Outputs that lived before are passed on.
@@ -87,22 +130,13 @@ def section_runner(
     if not computed:
         return lambda values: [values[name] for name in outputs]
     part = replace(graph, inputs=inputs, outputs=computed, input_layouts=(), output_layouts=()).with_ops(section)
-    session = short_lived_session(part)
+    session = quantizing_session(part)
 
     def run(values: Values) -> list[FloatArray]:
         results = dict(zip(computed, session.run(computed, {name: values[name] for name in inputs}), strict=True))
         return [results[name] if name in results else values[name] for name in outputs]
 
     return run
-
-
-def short_lived_session(graph: Graph) -> onnxruntime.InferenceSession:
-    """A session of a graph for some runs; where tensors have quantization parameters it rounds to their codes."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    model = export_onnx(graph, qdq=True)
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def _measured(graph: Graph) -> Graph:
