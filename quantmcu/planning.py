@@ -6,7 +6,7 @@ were really placed in the board's memory regions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from quantmcu.codegen.kernel import Core
@@ -17,6 +17,7 @@ from quantmcu.memory.budget import FIRMWARE_DATA_BYTES, Budget, budget_of, ram_e
 from quantmcu.memory.buffers import tenants_at
 from quantmcu.memory.planner import ArenaRegion, DoesNotFitError, MemoryPlan, plan_memory
 from quantmcu.patch.candidate import Candidate, frontier
+from quantmcu.patch.fastest import fastest_candidates
 from quantmcu.patch.lean import leaner
 from quantmcu.patch.receptive_field import NotDivisibleError
 from quantmcu.patch.request import PatchRequest, find_step
@@ -37,7 +38,6 @@ class PlannedNetwork:
         candidate: the program with its patch stages, its kernels and its memory timeline.
         memory: where everything lies.
         layers: the same network layer by layer.
-        candidates: everything that was considered, the fastest first.
         notes: what was chosen, and why.
         overflow: why it does not fit, where that was allowed.
     """
@@ -45,7 +45,6 @@ class PlannedNetwork:
     candidate: Candidate
     memory: MemoryPlan
     layers: Candidate
-    candidates: tuple[Candidate, ...]
     notes: tuple[str, ...]
     overflow: QuantMCUError | None = None
 
@@ -66,7 +65,7 @@ class _Choice:
     budget: Budget
     rejected: list[tuple[Candidate, DoesNotFitError]] = field(default_factory=list)
 
-    def first_that_fits(self, candidates: Sequence[Candidate]) -> tuple[Candidate, MemoryPlan] | None:
+    def first_that_fits(self, candidates: Iterable[Candidate]) -> tuple[Candidate, MemoryPlan] | None:
         """The first candidate whose buffers can be placed."""
         for candidate in candidates:
             try:
@@ -142,9 +141,7 @@ def choose_plan(
     """
     search = stage_search(program, board, budget, request, advance, optimize)
     choice = _Choice(budget)
-    quick = request.objective != "ram" and not request.is_forced and not request.input_on_demand
-    candidates: list[Candidate] = [search.layers, *(leaner(search.layers) if request.patch == "off" else ())]
-    found = choice.first_that_fits(candidates) if quick or request.patch == "off" else None
+    found = choice.first_that_fits(_fastest_first(search, budget, request))
     if found is None and request.patch != "off":
         choice.rejected.clear()
         candidates = _forced(search, request) if request.is_forced else search.run()
@@ -153,14 +150,24 @@ def choose_plan(
         found = choice.first_that_fits(candidates[::-1] if request.objective == "ram" else candidates)
     if found is not None:
         chosen, memory = found
-        notes = tuple(_notes(chosen, search.layers, choice, budget))
-        return PlannedNetwork(chosen, memory, search.layers, tuple(candidates), notes)
+        return PlannedNetwork(chosen, memory, search.layers, tuple(_notes(chosen, search.layers, choice, budget)))
     error = _error(choice, budget, board, patched=request.patch != "off")
     if not may_overflow:
         raise error
-    smallest = min(candidates, key=lambda candidate: candidate.arena_bytes)
+    smallest = min((candidate for candidate, _ in choice.rejected), key=lambda candidate: candidate.arena_bytes)
     endless = ArenaRegion(budget.regions[-1].name if budget.regions else "ram", 2**31)
-    return PlannedNetwork(smallest, place(smallest, [endless]), search.layers, tuple(candidates), (), error)
+    return PlannedNetwork(smallest, place(smallest, [endless]), search.layers, (), error)
+
+
+def _fastest_first(search: Search, budget: Budget, request: PatchRequest) -> Iterator[Candidate]:
+    """Candidates in the order of their cycles; none where a certain stage or the least RAM is asked for."""
+    if request.patch == "off":
+        yield search.layers
+        yield from leaner(search.layers)
+    elif request.objective != "ram" and not request.is_forced:
+        if not request.input_on_demand:
+            yield search.layers
+        yield from fastest_candidates(search, budget.arena_bytes)
 
 
 def plan_frontier(

@@ -247,7 +247,7 @@ class Division:
         except DoesNotFitError as problem:
             raise ram_error(candidate.timeline, candidate.buffers, problem, budget, board) from problem
         notes = (*self._notes(), *_notes_of(_first_stage(program)))
-        return PlannedNetwork(candidate, memory, self.layers, (candidate,), notes)
+        return PlannedNetwork(candidate, memory, self.layers, notes)
 
     def _notes(self) -> Iterator[str]:
         """What was done, and whether it makes sense."""

@@ -1,9 +1,9 @@
 """Searches for patch stages: where to split, how to divide, which rows to carry.
 
 The network is cut at its split points: maps that everything later depends on. Between two split points it runs layer
-by layer or as one patch stage. So a way to run it is a path through a graph whose nodes are the split points and
-whose edges are these choices; a path needs the memory of its hungriest edge and the cycles of all edges together.
-Edges are sketched (quantmcu/patch/sketch.py), the best paths built and evaluated exactly as they would be compiled:
+by layer or as one patch stage. So a way to run it is a route through a graph whose nodes are the split points and
+whose edges are these choices; a route needs the memory of its hungriest edge and the cycles of all edges together.
+Edges are sketched (quantmcu/patch/sketch.py), the best routes built and evaluated exactly as they would be compiled:
 with the kernels chosen for their cells, and the memory timeline that the planner places.
 """
 
@@ -43,7 +43,7 @@ _LARGEST_FRONTIER = 28
 
 
 @dataclass(frozen=True, eq=False)
-class _Edge:
+class Edge:
     """The network between two split points: a stage, or layer by layer (plan None)."""
 
     nbytes: int
@@ -54,19 +54,19 @@ class _Edge:
 
 
 @dataclass(frozen=True, eq=False)
-class _Path:
+class Route:
     """From the network's input to a split point."""
 
     nbytes: int
     cycles: float
-    edges: tuple[_Edge, ...] = ()
+    edges: tuple[Edge, ...] = ()
 
-    def extended(self, edge: _Edge) -> _Path:
+    def extended(self, edge: Edge) -> Route:
         """With one more edge."""
-        return _Path(max(self.nbytes, edge.nbytes), self.cycles + edge.cycles, (*self.edges, edge))
+        return Route(max(self.nbytes, edge.nbytes), self.cycles + edge.cycles, (*self.edges, edge))
 
 
-T = TypeVar("T", _Edge, _Path)
+T = TypeVar("T", Edge, Route)
 
 
 def divided(
@@ -123,6 +123,8 @@ class Search:
         self.axes = (Axis(program, 0), Axis(program, 1))
         self.halo_modes = halo_modes
         self._known = KnownFacts()
+        self._sketchers: dict[tuple[int, int], StageSketcher | None] = {}
+        self._stage_edges: dict[tuple[int, int, tuple[int, int], str], Sequence[Edge]] = {}
         self.layers = self.evaluate(())
 
     def evaluate(
@@ -140,55 +142,69 @@ class Search:
     def run(self, most: int = _LARGEST_FRONTIER) -> list[Candidate]:
         """The frontier of memory against predicted cycles, the fastest first; of about `most` candidates."""
         found = [] if self.free else [self.layers]
-        paths = self._paths()
-        for path in _thinned(paths, most):
-            plans = [(edge.plan, edge.halo_mode) for edge in path.edges if edge.plan is not None]
-            parts = path.edges[-1].channel_parts
-            if not plans and parts == 1:
-                continue
-            try:
-                item = self.evaluate(tuple(p for p, _ in plans), tuple(mode for _, mode in plans), parts)
-            except NotDivisibleError:
-                continue
-            if item.program.on_demand or not self.free:
-                found += [item, *leaner(item, 0 if path is paths[-1] else path.nbytes)]
+        routes = self._routes()
+        for route in _thinned(routes, most):
+            item = self.evaluate_route(route)
+            if item is not None:
+                found += [item, *leaner(item, 0 if route is routes[-1] else route.nbytes)]
         return frontier(found)
 
-    def _paths(self) -> list[_Path]:
-        """The best paths to the network's end, by memory and cycles."""
+    def evaluate_route(self, route: Route) -> Candidate | None:
+        """A route to the network's end, exactly; None where it turns out to be impossible, or to be no other way."""
+        plans = [(edge.plan, edge.halo_mode) for edge in route.edges if edge.plan is not None]
+        parts = route.edges[-1].channel_parts
+        if not plans and parts == 1:
+            return None
+        try:
+            found = self.evaluate(tuple(p for p, _ in plans), tuple(mode for _, mode in plans), parts)
+        except NotDivisibleError:
+            return None
+        return found if found.program.on_demand or not self.free else None
+
+    def _routes(self) -> list[Route]:
+        """The best routes to the network's end, by memory and cycles."""
         nodes = len(self.points) + 1
-        best: list[list[_Path]] = [[] for _ in range(nodes + 1)]
-        best[0] = [_Path(0, 0.0)]
+        best: list[list[Route]] = [[] for _ in range(nodes + 1)]
+        best[0] = [Route(0, 0.0)]
         for node in range(nodes):
             self.progress(node, nodes)
             for end in range(node + 1, nodes + 1):
                 edges = _best(self._edges(node, end))
-                best[end] = _best([*best[end], *(path.extended(edge) for path in best[node] for edge in edges)])
+                best[end] = _best([*best[end], *(route.extended(edge) for route in best[node] for edge in edges)])
         return best[nodes]
 
-    def _edges(self, start: int, end: int) -> Iterator[_Edge]:
+    def _edges(self, start: int, end: int) -> Iterator[Edge]:
         """All ways from split point `start` to `end`; 0 is the network's input, the last one its end."""
         if end == start + 1 and not (start == 0 and self.free):
-            yield from self._layers(start, end)
-        if end > len(self.points):
+            yield from self.layer_edges(start, end)
+        for mode in self.halo_modes:
+            for grid in self.grids(start, end, mode):
+                yield from self.stage_edges(start, end, grid, mode)
+
+    def grids(self, start: int, end: int, mode: str) -> Iterator[tuple[int, int]]:
+        """Grids worth trying for the stage from split point `start` to `end`; the fewest columns, then rows, first."""
+        if self._sketcher(start, end) is None:
             return
-        inside = self._between(start, end)
-        sketcher = self._sketcher(start, inside, self.points[end - 1].output)
-        if sketcher is None:
-            return
-        last, after = self.points[end - 1].name, self.points[start - 1] if start else None
         _, height, width, _ = self.program.output_value(self.points[end - 1]).shape
         for grid in grids(height, width):
             if end - start > _MOST_POINTS_IN_SMALL_CELLS and grid[0] * grid[1] > _FEW_CELLS:
                 continue
-            for mode in self.halo_modes:
-                if grid[1] == 1 and mode in ("recompute", "cache-rows"):
-                    continue
-                if mode == "recompute" and grid[0] > _MOST_ROWS_COMPUTED_AGAIN:
-                    continue
-                plan = stage_plan(self.program, last, grid, mode, after)
-                for sketch in sketcher.sketches(grid, plan.carrying, plan.carrying_columns):
-                    yield _Edge(sketch.nbytes, sketch.cycles, plan, mode)
+            if grid[1] == 1 and mode in ("recompute", "cache-rows"):
+                continue
+            if mode == "recompute" and grid[0] > _MOST_ROWS_COMPUTED_AGAIN:
+                continue
+            yield grid
+
+    def stage_edges(self, start: int, end: int, grid: tuple[int, int], mode: str) -> Sequence[Edge]:
+        """The stage from split point `start` to `end`: with the usual kernels, then with ones of less memory."""
+        key, sketcher = (start, end, grid, mode), self._sketcher(start, end)
+        assert sketcher is not None
+        if key not in self._stage_edges:
+            after = self.points[start - 1] if start else None
+            plan = stage_plan(self.program, self.points[end - 1].name, grid, mode, after)
+            sketches = sketcher.sketches(grid, plan.carrying, plan.carrying_columns)
+            self._stage_edges[key] = [Edge(sketch.nbytes, sketch.cycles, plan, mode) for sketch in sketches]
+        return self._stage_edges[key]
 
     def _between(self, start: int, end: int) -> list[steps.Step]:
         names = [step.name for step in self.program.steps]
@@ -196,31 +212,46 @@ class Search:
         stop = names.index(self.points[end - 1].name) + 1 if end <= len(self.points) else len(names)
         return list(self.program.steps[first:stop])
 
-    def _sketcher(self, start: int, inside: Sequence[steps.Step], output: str) -> StageSketcher | None:
+    def whole_bytes(self, start: int, end: int) -> int:
+        """Bytes of the maps that the stage from split point `start` to `end` reads and writes; 0 if there is none."""
+        sketcher = self._sketcher(start, end)
+        if sketcher is None:
+            return 0
+        return sum(self.program.values[name].nbytes for name in (*sketcher.inputs, *sketcher.outputs))
+
+    def _sketcher(self, start: int, end: int) -> StageSketcher | None:
+        """Of the stage from split point `start` to `end`; None where there can be none."""
+        if (start, end) not in self._sketchers:
+            self._sketchers[start, end] = self._made_sketcher(start, end) if end <= len(self.points) else None
+        return self._sketchers[start, end]
+
+    def _made_sketcher(self, start: int, end: int) -> StageSketcher | None:
+        inside, outputs = self._between(start, end), (self.points[end - 1].output,)
         produced = {step.output for step in inside}
         read = dict.fromkeys(name for step in inside for name in step.inputs if name not in produced)
         inputs = [name for name in read if self.program.values[name].data is None]
         base = {item.step.name: item for item in self.layers.selections if isinstance(item, Selection)}
         try:
-            sketcher = StageSketcher(self.program, inside, inputs, (output,), base, self.axes, self.free, self._known)
+            sketcher = StageSketcher(self.program, inside, inputs, outputs, base, self.axes, self.free, self._known)
             next(sketcher.sketches((1, 1), frozenset()))
         except NotDivisibleError:
             return None
         return sketcher
 
-    def _layers(self, start: int, end: int) -> Iterator[_Edge]:
+    def layer_edges(self, start: int, end: int) -> Iterator[Edge]:
         """Layer by layer; the network's end also with its widest convolution split by channels."""
-        yield self._layer_edge(self.layers, start, end)
+        yield self.layer_edge(self.layers, start, end)
         if end > len(self.points):
             for parts in _channel_parts(self.program):
-                yield self._layer_edge(self.evaluate((), (), parts), start, end)
+                yield self.layer_edge(self.evaluate((), (), parts), start, end)
 
-    def _layer_edge(self, candidate: Candidate, start: int, end: int) -> _Edge:
+    def layer_edge(self, candidate: Candidate, start: int, end: int) -> Edge:
+        """`candidate` between split points `start` and `end`, where it runs layer by layer."""
         slots = [slot.name for slot in candidate.timeline.slots]
         first = slots.index(self.points[start - 1].name) + 1 if start else 0
         stop = slots.index(self.points[end - 1].name) + 1 if end <= len(self.points) else len(slots)
         cycles = sum(item.cycles for item in flat(candidate.selections)[first:stop])
-        return _Edge(max(candidate.live[first:stop], default=0), cycles, channel_parts=candidate.channel_parts)
+        return Edge(max(candidate.live[first:stop], default=0), cycles, channel_parts=candidate.channel_parts)
 
 
 def grids(height: int, width: int) -> Iterator[tuple[int, int]]:
@@ -246,15 +277,15 @@ def _best(items: Iterable[T]) -> list[T]:
     return best
 
 
-def _thinned(paths: Sequence[_Path], most: int) -> list[_Path]:
-    """At most about `most` of the paths, evenly in the logarithm of their memory, both ends included."""
-    if len(paths) <= most:
-        return list(paths)
-    ratio = (paths[0].nbytes / max(1, paths[-1].nbytes)) ** (1 / most)
-    kept = [paths[-1]]
-    for path in reversed(paths[:-1]):
-        if path.nbytes >= kept[-1].nbytes * ratio or path is paths[0]:
-            kept.append(path)
+def _thinned(routes: Sequence[Route], most: int) -> list[Route]:
+    """At most about `most` of the routes, evenly in the logarithm of their memory, both ends included."""
+    if len(routes) <= most:
+        return list(routes)
+    ratio = (routes[0].nbytes / max(1, routes[-1].nbytes)) ** (1 / most)
+    kept = [routes[-1]]
+    for route in reversed(routes[:-1]):
+        if route.nbytes >= kept[-1].nbytes * ratio or route is routes[0]:
+            kept.append(route)
     return kept[::-1]
 
 
