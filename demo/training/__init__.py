@@ -1,0 +1,1 @@
+"""The parts of train.py: how the network of the demo was made."""
