@@ -34,20 +34,8 @@ def measure_result(
 ) -> Result:
     """Times the firmware and adds `latency` and the stack's mark to result.json; draws report.html anew.
 
-    Args:
-        result: a built network.
-        on: "emulator" (an estimate of the core's cycles), "device", or "qemu" (which can't time, and says so).
-        port: serial port of the board.
-        runs: how many; the first is kept apart, since it finds cold caches.
-        profile: also time each step.
-        memory_model: in the emulator, also model wait states and caches of the board.
-        data: inputs, another sample for each run; None: random codes.
-        preprocess: for images; None: as at the compilation.
-        progress: told of the stages.
-
-    Raises:
-        UsageError: nothing is built, a wrong argument, data that does not fit, or no memory model of the board.
-        ToolError: no board, other firmware on it, no cycle counter, or a fault with its cause.
+    Arguments and errors are those of `quantmcu.measure`, with the result itself in place of its folder. `on` may also
+    be "qemu", which can't time, and says so.
     """
     if runs < 1:
         raise UsageError("the number of runs must be at least 1", "--runs", f"got {runs}")

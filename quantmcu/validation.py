@@ -63,21 +63,7 @@ def validate_result(
 ) -> Result:
     """Runs data through the network, adds `validation` and `accuracy` to result.json, draws report.html anew.
 
-    Args:
-        result: a compiled network; a built one unless on the host or the reference.
-        data: .npz, .npy, folder of images, "random", or arrays.
-        on: one of VALIDATED_ON.
-        port: serial port of the board.
-        preprocess: for images; None: as at the compilation.
-        limit: at most so many samples, spread over the set.
-        reference_limit: at most so many of them, spread likewise, are compared with the reference byte for byte.
-        progress: told of each sample.
-        on_sample: gets each outcome.
-
-    Raises:
-        UsageError: the data does not fit the network.
-        ToolError: what runs the network did not do its part.
-        QuantMCUError: an output differs from the reference; says which byte of which sample.
+    Arguments and errors are those of `quantmcu.validate`, with the result itself in place of its folder.
     """
     progress = progress or SilentProgress()
     if reference_limit < 1:

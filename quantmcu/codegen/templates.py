@@ -1,25 +1,18 @@
-"""The Jinja environment of everything that is generated."""
+"""The Jinja environment of generated C and of project files."""
 
 from __future__ import annotations
 
 from functools import cache
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
-from quantmcu.resources import data_folder
+from quantmcu.templates import template_environment
 
 
 @cache
 def environment() -> Environment:
-    """Templates of the folder templates/; an undefined name is an error."""
-    templates = Environment(
-        loader=FileSystemLoader(data_folder("templates")),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,
-    )
+    """Templates with what C needs; nothing is escaped by itself."""
+    templates = template_environment(autoescape=False)
     templates.filters["c_string"] = c_string
     templates.filters["c_comment"] = c_comment
     return templates

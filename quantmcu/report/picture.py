@@ -1,28 +1,16 @@
-"""Pictures of `quantmcu plan` and `quantmcu explore`: SVG from templates, written whole or not at all."""
+"""Pictures of `quantmcu plan` and `quantmcu explore`: SVG from templates."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from quantmcu.report.text import size
-from quantmcu.resources import data_folder
+from quantmcu.report.templates import environment
 
 
 def render_picture(template: str, **values: Any) -> str:
     """SVG text of a template, which can also stand within HTML."""
-    environment = Environment(
-        loader=FileSystemLoader(data_folder("templates")),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["size"] = size
-    text: str = environment.get_template(template).render(**values)
+    text: str = environment().get_template(template).render(**values)
     return text
 
 
