@@ -17,12 +17,6 @@ def cycles_on(core: Core, *, m4: float, m7: float) -> float:
     return m4 * _OF_CORTEX_M4.get(core.name, 1.0)
 
 
-def only_8_bit_maps(context: StepContext) -> str | None:
-    """Why a kernel for maps of 8 bits can't compute this step, or None."""
-    other = [value.name for value in (*context.inputs, context.output) if value.bits != 8]
-    return f"maps of 8 bits only, not {', '.join(other)}" if other else None
-
-
 def only_whole_bytes(context: StepContext) -> str | None:
     """Why a kernel that moves whole bytes can't compute this step, or None."""
     other = [value.name for value in (*context.inputs, context.output) if value.bits < 8]

@@ -159,6 +159,12 @@ class LoweredStep:
     generated: Mapping[str, str] = field(default_factory=dict)
 
 
+def only_8_bit_maps(context: StepContext) -> str | None:
+    """Why a kernel for maps of 8 bits can't compute this step, or None."""
+    other = [value.name for value in (*context.inputs, context.output) if value.bits != 8]
+    return f"maps of 8 bits only, not {', '.join(other)}" if other else None
+
+
 class Kernel(ABC):
     """A way to compute one kind of step.
 
@@ -172,9 +178,9 @@ class Kernel(ABC):
     step_type: ClassVar[type[Step]]
     order: ClassVar[int] = 0
 
-    @abstractmethod
     def unsupported(self, context: StepContext) -> str | None:
-        """Why the kernel can't compute this step on this core, or None when it can."""
+        """Why the kernel can't compute this step on this core, or None when it can; by itself: maps of 8 bits only."""
+        return only_8_bit_maps(context)
 
     def scratch_bytes(self, context: StepContext) -> int:
         """Bytes of scratch memory during the step, exactly."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantmcu.codegen.common import cycles_on, only_8_bit_maps, requantize_fields
+from quantmcu.codegen.common import cycles_on, requantize_fields
 from quantmcu.codegen.kernel import (
     Call,
     Constant,
@@ -14,6 +14,7 @@ from quantmcu.codegen.kernel import (
     Reference,
     Scratch,
     StepContext,
+    only_8_bit_maps,
 )
 from quantmcu.codegen.registry import register
 from quantmcu.program.steps import Convolution

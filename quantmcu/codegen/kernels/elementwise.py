@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from quantmcu.codegen.boxes import MAX_RANK, Box, broadcast_strides, collapsed, strides_of
-from quantmcu.codegen.common import cycles_on, linear_fields, only_8_bit_maps, requantize_fields
+from quantmcu.codegen.common import cycles_on, linear_fields, requantize_fields
 from quantmcu.codegen.kernel import (
     Argument,
     Call,
@@ -57,7 +57,7 @@ class LinearPortable(Kernel):
 
     def unsupported(self, context: StepContext) -> str | None:
         """8 bits."""
-        return only_8_bit_maps(context) or _too_many_axes(broadcast_box(context))
+        return super().unsupported(context) or _too_many_axes(broadcast_box(context))
 
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """Element by element."""
@@ -92,7 +92,7 @@ class MultiplyPortable(Kernel):
 
     def unsupported(self, context: StepContext) -> str | None:
         """8 bits."""
-        return only_8_bit_maps(context) or _too_many_axes(broadcast_box(context))
+        return super().unsupported(context) or _too_many_axes(broadcast_box(context))
 
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """Element by element."""
@@ -129,10 +129,6 @@ class LookupPortable(Kernel):
     step_type = Lookup
     order = 9
 
-    def unsupported(self, context: StepContext) -> str | None:
-        """8 bits."""
-        return only_8_bit_maps(context)
-
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """Element by element."""
         return (0,)
@@ -161,10 +157,6 @@ class PReluPortable(Kernel):
     name = "prelu_portable"
     step_type = PRelu
     order = 9
-
-    def unsupported(self, context: StepContext) -> str | None:
-        """8 bits."""
-        return only_8_bit_maps(context)
 
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """Element by element."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from quantmcu.codegen.assembly.linear import LinearLoop, generate_linear
-from quantmcu.codegen.common import cycles_on, needs_dsp, only_8_bit_maps, requantize_fields
+from quantmcu.codegen.common import cycles_on, needs_dsp, requantize_fields
 from quantmcu.codegen.kernel import Call, FieldValue, Input, Kernel, LoweredStep, Output, StepContext
 from quantmcu.codegen.kernels.elementwise import inputs_of_output_size, prelu_step
 from quantmcu.codegen.registry import register
@@ -38,7 +38,7 @@ class LinearGenerated(Kernel):
 
     def unsupported(self, context: StepContext) -> str | None:
         """8 bits, no broadcast."""
-        return only_8_bit_maps(context) or needs_dsp(context) or _same_size(context)
+        return super().unsupported(context) or needs_dsp(context) or _same_size(context)
 
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """Element by element."""
@@ -100,7 +100,7 @@ class MultiplyDsp(Kernel):
         problem = _same_size(context)
         if problem is not None and _gate_input(context) is None:
             return "inputs of the output's shape, or a gate of one code a channel"
-        return only_8_bit_maps(context) or needs_dsp(context)
+        return super().unsupported(context) or needs_dsp(context)
 
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """Element by element; a gate is read while the output is written."""
@@ -168,7 +168,7 @@ class PReluDsp(Kernel):
         assert isinstance(context.step, PRelu)
         if context.step.requantize.saturates(255):
             return "values that saturate"
-        return only_8_bit_maps(context) or needs_dsp(context)
+        return super().unsupported(context) or needs_dsp(context)
 
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """Element by element."""

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 
 from quantmcu.codegen.boxes import MAX_RANK, Box, collapsed, strides_of
-from quantmcu.codegen.common import cycles_on, linear_fields, only_8_bit_maps, only_whole_bytes
+from quantmcu.codegen.common import cycles_on, linear_fields, only_whole_bytes
 from quantmcu.codegen.kernel import (
     Call,
     Constant,
@@ -17,6 +17,7 @@ from quantmcu.codegen.kernel import (
     Output,
     Reference,
     StepContext,
+    only_8_bit_maps,
 )
 from quantmcu.codegen.registry import register
 from quantmcu.program.fixed_point import LinearForm
@@ -269,10 +270,6 @@ class ResizeLinearPortable(Kernel):
     name = "resize_linear_portable"
     step_type = ResizeLinear
     order = 9
-
-    def unsupported(self, context: StepContext) -> str | None:
-        """8 bits."""
-        return only_8_bit_maps(context)
 
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""

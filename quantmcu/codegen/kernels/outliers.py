@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantmcu.codegen.common import cycles_on, needs_dsp, only_8_bit_maps
+from quantmcu.codegen.common import cycles_on, needs_dsp
 from quantmcu.codegen.kernel import Call, FieldValue, Input, Kernel, LoweredStep, Output, StepContext
 from quantmcu.codegen.registry import register
 from quantmcu.program.steps import DetectOutliers
@@ -29,10 +29,6 @@ class DetectOutliersPortable(Kernel):
     step_type = DetectOutliers
     order = 9
 
-    def unsupported(self, context: StepContext) -> str | None:
-        """8 bits."""
-        return only_8_bit_maps(context)
-
     def cycles(self, context: StepContext) -> float:
         """Of a patch without outliers, where all of it is read; measured in the emulator, GCC -O2."""
         codes = context.inputs[0].elements
@@ -52,7 +48,7 @@ class DetectOutliersDsp(Kernel):
 
     def unsupported(self, context: StepContext) -> str | None:
         """8 bits, DSP instructions."""
-        return only_8_bit_maps(context) or needs_dsp(context)
+        return super().unsupported(context) or needs_dsp(context)
 
     def cycles(self, context: StepContext) -> float:
         """Of a patch without outliers, where all of it is read; measured in the emulator, GCC -O2."""

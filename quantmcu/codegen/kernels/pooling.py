@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantmcu.codegen.common import cycles_on, only_8_bit_maps, requantize_fields
+from quantmcu.codegen.common import cycles_on, requantize_fields
 from quantmcu.codegen.kernel import (
     Call,
     Constant,
@@ -78,10 +78,6 @@ class MaxPoolPortable(Kernel):
     step_type = MaxPool
     order = 9
 
-    def unsupported(self, context: StepContext) -> str | None:
-        """8 bits."""
-        return only_8_bit_maps(context)
-
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""
         outputs = context.output.elements
@@ -100,10 +96,6 @@ class AveragePoolPortable(Kernel):
     name = "average_pool_portable"
     step_type = AveragePool
     order = 9
-
-    def unsupported(self, context: StepContext) -> str | None:
-        """8 bits."""
-        return only_8_bit_maps(context)
 
     def cycles(self, context: StepContext) -> float:
         """Fitted on emulator measurements of GCC -O2."""

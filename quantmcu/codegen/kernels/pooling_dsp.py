@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantmcu.codegen.common import cycles_on, needs_dsp, only_8_bit_maps
+from quantmcu.codegen.common import cycles_on, needs_dsp
 from quantmcu.codegen.kernel import Call, Input, Kernel, LoweredStep, Output, StepContext
 from quantmcu.codegen.kernels.pooling import (
     average_pool_constants,
@@ -29,7 +29,7 @@ class MaxPoolDsp(Kernel):
 
     def unsupported(self, context: StepContext) -> str | None:
         """8 bits, channels in multiples of 4."""
-        return only_8_bit_maps(context) or _four_channels(context) or needs_dsp(context)
+        return super().unsupported(context) or _four_channels(context) or needs_dsp(context)
 
     def cycles(self, context: StepContext) -> float:
         """Measured in the emulator."""
@@ -57,7 +57,7 @@ class AveragePoolDsp(Kernel):
         assert isinstance(step, AveragePool)
         if step.requantize.saturates(255 * step.kernel[0] * step.kernel[1]):
             return "sums that saturate"
-        return only_8_bit_maps(context) or _four_channels(context) or needs_dsp(context)
+        return super().unsupported(context) or _four_channels(context) or needs_dsp(context)
 
     def cycles(self, context: StepContext) -> float:
         """Measured in the emulator."""

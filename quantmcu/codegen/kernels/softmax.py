@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quantmcu.codegen.common import cycles_on, only_8_bit_maps
+from quantmcu.codegen.common import cycles_on
 from quantmcu.codegen.kernel import (
     Call,
     Constant,
@@ -30,10 +30,6 @@ class SoftmaxPortable(Kernel):
     name = "softmax_portable"
     step_type = Softmax
     order = 9
-
-    def unsupported(self, context: StepContext) -> str | None:
-        """8 bits."""
-        return only_8_bit_maps(context)
 
     def in_place_inputs(self, context: StepContext) -> tuple[int, ...]:
         """The sum is complete before the first code is written."""
