@@ -175,9 +175,10 @@ def plan_frontier(
 ) -> tuple[list[Candidate], int | None]:
     """All plans from the fastest to the smallest, and the index of what `compile` would take (None: none fits)."""
     search = stage_search(program, board, budget, request, advance)
-    candidates = _forced(search, request) if request.is_forced else search.run()
     if request.patch == "off":
         candidates = [search.layers]
+    else:
+        candidates = _forced(search, request) if request.is_forced else search.run()
     if not candidates:
         raise _no_stage(program, request)
     ordered = candidates[::-1] if request.objective == "ram" else candidates

@@ -26,8 +26,8 @@ class Output:
 
     as_json: bool = False
     verbose: bool = False
-    out: Console = field(default_factory=lambda: Console(highlight=False))
-    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+    out: Console = field(default_factory=lambda: _console(stderr=False))
+    err: Console = field(default_factory=lambda: _console(stderr=True))
 
     def progress(self) -> Progress:
         """For long work: a line that changes on a terminal, plain lines elsewhere; with --json only notes."""
@@ -63,6 +63,11 @@ class Output:
     def say(self, text: str) -> None:
         """A line on standard error."""
         sys.stderr.write(f"{text}\n")
+
+
+def _console(*, stderr: bool) -> Console:
+    """Prints what it is given: brackets and colons in names, as in `quantmcu[zig]`, are no markup."""
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def error_document(error: QuantMCUError) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import time
 
 from rich.console import Console
 from rich.status import Status
+from rich.text import Text
 
 
 class PlainProgress:
@@ -63,17 +64,17 @@ class TerminalProgress:
         """See Progress."""
         self._finish()
         self._name, self._start = name, time.monotonic()
-        self._status = self._console.status(name)
+        self._status = self._console.status(Text(name))
         self._status.start()
 
     def advance(self, done: int, total: int) -> None:
         """See Progress."""
         if self._status is not None:
-            self._status.update(f"{self._name} {done} of {total}")
+            self._status.update(Text(f"{self._name} {done} of {total}"))
 
     def note(self, text: str) -> None:
         """See Progress."""
-        self._console.print(f"note: {text}", markup=False, style="yellow")
+        self._console.print(f"note: {text}", style="yellow")
 
     def close(self) -> None:
         """Ends the last stage."""
@@ -89,7 +90,7 @@ class TerminalProgress:
         if self._status is not None:
             self.abandon()
             seconds = time.monotonic() - self._start
-            self._console.print(f"{self._name} [dim]{seconds:.1f} s[/dim]", highlight=False)
+            self._console.print(Text.assemble(f"{self._name} ", (f"{seconds:.1f} s", "dim")))
 
 
 def _write(text: str) -> None:

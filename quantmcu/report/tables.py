@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,8 @@ def layers(result: dict[str, Any]) -> Table:
     bits = ["=Bits"] if mixed else []
     cycles = ">Cycles" if charts.cycles_are_measured(result) else ">Predicted"
     table = plain_table("Layer", *bits, ">MACs", cycles, ">/MAC", ">x bound", ">Share")
+    table.caption = "/MAC: cycles a multiply-accumulate; x bound: times the least that its core allows"
+    table.caption_justify = "left"
     for layer in rows:
         table.add_row(
             Shortened(layer.name),
@@ -209,21 +212,21 @@ def recognised(images: Sequence[DemoImage]) -> Table:
     return table
 
 
-def next_steps(result: Result) -> RenderableType:
-    """Where everything is, and what to do with it."""
-    folder = str(result.folder)
+def next_steps(result: Result, *more: tuple[str, str]) -> RenderableType:
+    """Where everything is, and what to do with it; `more` are commands with their purpose."""
+    folder = shlex.quote(str(result.folder))
     steps = []
     if result.flash_bytes is not None and "latency" not in result.data:
         steps.append((f"quantmcu measure {folder}", "latency in the emulator"))
     if "accuracy" not in result.data:
         steps.append((f"quantmcu validate {folder} --data PATH", "accuracy"))
-    if result.flash_bytes is not None:
+    if result.flash_bytes is not None and result.board.qemu_machine is None:
         steps.append((f"quantmcu flash {folder}", "upload to the board"))
     written = "report.html, result.json, quantized.onnx, the PlatformIO project"
     firmware = "" if result.flash_bytes is None else "firmware.elf, "
     return Group(
         Text(f"{folder} holds {firmware}{written}. Next:"),
-        *(Text(f"  {command}   ({purpose})") for command, purpose in steps),
+        *(Text(f"  {command}   ({purpose})") for command, purpose in (*steps, *more)),
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from quantmcu.cli.output import Output
+from quantmcu.report.tables import facts_table, next_steps, plain_table
 from quantmcu.results import Result
 from tests.cli.conftest import Command
 
@@ -132,6 +135,27 @@ def test_boards_operators_doctor(quantmcu_command: Command) -> None:
     assert "Conv" in {row["operator"] for row in operators}
     checks = document(quantmcu_command, "doctor")
     assert all(check["ok"] for check in checks if check["required"])
+
+
+def test_names_are_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    table = facts_table([("fact", "tensor:0:x")])
+    rows = plain_table("Name")
+    rows.add_row("pip install quantmcu[zig] :warning:")
+    Output().show({}, table, rows, "Page: [red]/report.html")
+    text = capsys.readouterr().out
+    for part in ("tensor:0:x", "quantmcu[zig] :warning:", "Page: [red]/report.html"):
+        assert part in text
+
+
+def test_next_steps_can_be_pasted(
+    compiled: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = shutil.copytree(compiled.folder, Path("my nets"))
+    Output().show({}, next_steps(Result.load(folder), ("quantmcu boards", "all boards")))
+    text = capsys.readouterr().out
+    assert "quantmcu flash 'my nets'   (upload to the board)" in text
+    assert "quantmcu boards   (all boards)" in text
 
 
 def test_a_board_of_ones_own(quantmcu_command: Command, tmp_path: Path) -> None:

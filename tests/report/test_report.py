@@ -312,5 +312,7 @@ def test_the_table_of_layers_fits_80_columns(weight_bits: int, complete: Result)
     assert heading.split()[-1] == "Share"
     assert all(len(row) <= 80 for row in rows)
     assert ("Bits" in heading) == (weight_bits == 4)
+    rows, legend = rows[: len(data["steps"])], rows[len(data["steps"]) :]
+    assert "x bound: times the least" in " ".join(legend)
     for row in rows:
         assert re.search(r"88\.8 M +123,456,789 +1\.39 +6\.17 +\d+\.\d %$", row.rstrip())

@@ -34,5 +34,5 @@ def demo_command(output: Output, out: Path, toolchain: str) -> None:
         summary(result.data),
         latency_summary(result.data),
         accuracy(result.data),
-        next_steps(result),
+        next_steps(result, ("quantmcu compile MODEL.onnx --board BOARD --calib PATH", "a network of yours")),
     )
