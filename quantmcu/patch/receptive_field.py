@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from quantmcu.patch.region import Interval, Region, whole
+from quantmcu.patch.region import Interval, Region
 from quantmcu.program import steps
 from quantmcu.program.program import Value
 
@@ -175,12 +175,3 @@ _HANDLERS: dict[type[steps.Step], Callable[..., RegionStep]] = {
     steps.GatherRowsColumns: _gather,
     steps.ResizeLinear: _resize_linear,
 }
-
-
-def is_divisible(step: steps.Step, inputs: tuple[Value, ...], output: Value) -> bool:
-    """Whether `step` can be computed region by region at all."""
-    try:
-        cut(step, inputs, output, whole(output.shape) if len(output.shape) == 4 else whole((1, 1, 1, 1)))
-    except NotDivisibleError:
-        return False
-    return True

@@ -107,14 +107,6 @@ class LinearForm:
         result: NDArray[np.uint8] = np.clip(total >> self.shift, self.low, self.high).astype(np.uint8)
         return result
 
-    @property
-    def is_identity(self) -> bool:
-        """Copies its only input, as far as its codes lie within low .. high."""
-        return len(self.multipliers) == 1 and all(
-            min(max((self.constant + self.multipliers[0] * code) >> self.shift, self.low), self.high) == code
-            for code in range(self.low, self.high + 1)
-        )
-
 
 def linear_form(
     ratios: Sequence[float],
