@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from quantmcu.export.narrow_types import IR_VERSIONS, needed_opset
 from quantmcu.export.operators import write_op
 from quantmcu.export.quantize import quantize_dequantize
 from quantmcu.export.writer import Writer, onnx_shape, to_onnx_layout
@@ -15,10 +16,7 @@ from quantmcu.ir.graph import Graph
 from quantmcu.ir.ops import Conv2D, Dense
 
 Layout = tuple[int, ...] | None
-BITS_PROPERTY = "quantmcu.activation_bits"
-_OPSET, _OPSET_INT4 = 17, 21
-_IR_VERSION = {_OPSET: 8, _OPSET_INT4: 10}
-"""ONNX's file format version that belongs to an operator set."""
+BITS_PROPERTY, WEIGHT_BITS_PROPERTY = "quantmcu.activation_bits", "quantmcu.weight_bits"
 
 
 def export_onnx(graph: Graph, *, qdq: bool = False) -> onnx.ModelProto:
@@ -30,11 +28,15 @@ def export_onnx(graph: Graph, *, qdq: bool = False) -> onnx.ModelProto:
     Args:
         graph: what to export.
         qdq: with QuantizeLinear and DequantizeLinear behind every tensor that has quantization parameters, and with
-            the integer weights and biases of the operators that have them (int8, or INT4 with opset 21; int32). Codes
-            of activations are uint8; those of 4 and 2 bits stand behind a Clip to their range, and the metadata
-            property `quantmcu.activation_bits` lists them as JSON. Tensors without parameters stay float.
+            the integer weights and biases of the operators that have them. Codes of activations are UINT8, UINT4 or
+            UINT2, weights INT8, INT4 or INT2, by their bits; the narrow ones are cast to 8 bits, since ONNX Runtime's
+            integer operators take no others. Where the installed ONNX Runtime does not know a type (2 bits need opset
+            25), 8-bit codes in the range of fewer bits stand for it. The metadata properties
+            `quantmcu.activation_bits` and `quantmcu.weight_bits` list, as JSON, the tensors and operators that have
+            fewer than 8 bits. Biases are int32. Tensors without parameters stay float.
     """
-    opset = _OPSET_INT4 if qdq and _has_int4(graph) else _OPSET
+    maps, weights = _narrow_bits(graph) if qdq else ({}, {})
+    opset = max(needed_opset(bits) for bits in {8, *maps.values(), *weights.values()})
     writer = Writer(graph, opset)
     inputs = [
         _input(writer, name, layout, qdq=qdq) for name, layout in _with_layouts(graph.inputs, graph.input_layouts)
@@ -60,17 +62,20 @@ def export_onnx(graph: Graph, *, qdq: bool = False) -> onnx.ModelProto:
         helper.make_graph(writer.nodes, graph.name, inputs, declared, writer.initializers),
         opset_imports=[helper.make_opsetid("", opset)],
         producer_name="quantmcu",
-        ir_version=_IR_VERSION[opset],
+        ir_version=IR_VERSIONS[opset],
     )
-    narrow = {t.name: t.qparams.bits for t in graph.tensors.values() if t.qparams is not None and t.qparams.bits < 8}
-    if qdq and narrow:
-        model.metadata_props.add(key=BITS_PROPERTY, value=json.dumps(narrow))
+    for key, narrow in ((BITS_PROPERTY, maps), (WEIGHT_BITS_PROPERTY, weights)):
+        if narrow:
+            model.metadata_props.add(key=key, value=json.dumps(narrow))
     return model
 
 
-def _has_int4(graph: Graph) -> bool:
-    layers = [op.quantized for op in graph.ops if isinstance(op, (Conv2D, Dense))]
-    return any(quantized is not None and quantized.bits == 4 for quantized in layers)
+def _narrow_bits(graph: Graph) -> tuple[dict[str, int], dict[str, int]]:
+    """Bits below 8, of activations by tensor and of weights by operator."""
+    maps = {t.name: t.qparams.bits for t in graph.tensors.values() if t.qparams is not None and t.qparams.bits < 8}
+    layers = {op.name: op.quantized for op in graph.ops if isinstance(op, (Conv2D, Dense))}
+    weights = {name: found.bits for name, found in layers.items() if found is not None and found.bits < 8}
+    return maps, weights
 
 
 def _with_layouts(names: tuple[str, ...], layouts: tuple[Layout, ...]) -> list[tuple[str, Layout]]:

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import numpy as np
+from onnx import TensorProto
 
+from quantmcu.export.narrow_types import unsigned_type
 from quantmcu.export.writer import Writer
 from quantmcu.ir.tensor import Tensor
 
 
 def quantize_dequantize(writer: Writer, tensor: Tensor) -> None:
-    """Lets readers of `tensor` read its quantized values, where it has quantization parameters."""
+    """Lets readers of `tensor` read its quantized values, where it has quantization parameters.
+
+    Codes of fewer than 8 bits are quantized as UINT8 within their range, and then cast to their own type and back: ONNX
+    Runtime moves a QuantizeLinear over operators that it runs on 8-bit types only.
+    """
     if tensor.qparams is None:
         return
-    qparams = tensor.qparams
-    source = writer.read(tensor.name)
+    qparams, name = tensor.qparams, tensor.name
+    source = writer.read(name)
     if qparams.bits < 8:
-        # uint8 codes, kept to the range of fewer bits: ONNX has no 2-bit type, and ONNX Runtime refuses UINT4 before
-        # a convolution of INT8 weights
         low, high = (
-            writer.constant(np.float32(value), f"{tensor.name}_{kind}")
+            writer.constant(np.float32(value), f"{name}_{kind}")
             for value, kind in zip(qparams.range, ("low", "high"), strict=True)
         )
-        source = writer.node("Clip", [source, low, high], writer.fresh(f"{tensor.name}_clipped"), f"{tensor.name}_clip")
-    scale = writer.constant(np.float32(qparams.scale), f"{tensor.name}_scale")
-    zero_point = writer.constant(np.uint8(qparams.zero_point), f"{tensor.name}_zero_point")
+        source = writer.node("Clip", [source, low, high], writer.fresh(f"{name}_clipped"), f"{name}_clip")
+    scale = writer.constant(np.float32(qparams.scale), f"{name}_scale")
+    zero_point = writer.constant(np.uint8(qparams.zero_point), f"{name}_zero_point")
     codes = writer.node(
-        "QuantizeLinear",
-        [source, scale, zero_point],
-        writer.fresh(f"{tensor.name}_quantized"),
-        f"{tensor.name}_quantize",
+        "QuantizeLinear", [source, scale, zero_point], writer.fresh(f"{name}_quantized"), f"{name}_quantize"
     )
+    narrow = unsigned_type(qparams.bits)
+    if narrow != TensorProto.UINT8:
+        packed = writer.node("Cast", [codes], writer.fresh(f"{name}_packed"), f"{name}_pack", to=narrow)
+        codes = writer.node(
+            "Cast", [packed], writer.fresh(f"{name}_unpacked"), f"{name}_unpack", to=TensorProto.UINT8
+        )
     real = writer.node(
-        "DequantizeLinear",
-        [codes, scale, zero_point],
-        writer.fresh(f"{tensor.name}_dequantized"),
-        f"{tensor.name}_dequantize",
+        "DequantizeLinear", [codes, scale, zero_point], writer.fresh(f"{name}_dequantized"), f"{name}_dequantize"
     )
-    writer.alias(tensor.name, real)
+    writer.alias(name, real)

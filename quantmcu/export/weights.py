@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
+from quantmcu.export.narrow_types import signed_type
 from quantmcu.export.writer import Writer
 from quantmcu.ir.ops import Conv2D, Dense
 from quantmcu.ir.tensor import QParams, QuantizedWeights
@@ -22,12 +23,12 @@ def weight_value(op: Conv2D | Dense, writer: Writer, weight: NDArray[np.float32]
         return writer.constant(weight, f"{op.name}_weight")
     quantized = op.quantized
     codes: NDArray[Any] = quantized.codes.transpose(0, 3, 1, 2) if isinstance(op, Conv2D) else quantized.codes
-    stored = writer.fresh(f"{op.name}_weight_quantized")
-    if quantized.bits == 4:
-        values = codes.astype(np.int8).flatten().tolist()
-        writer.initializers.append(helper.make_tensor(stored, TensorProto.INT4, codes.shape, values))
-    else:
-        writer.initializers.append(helper.make_tensor(stored, TensorProto.INT8, codes.shape, codes.tobytes(), raw=True))
+    kind = signed_type(quantized.bits)
+    stored = writer.integers(kind, codes.astype(np.int8), f"{op.name}_weight_quantized")
+    if kind != TensorProto.INT8:
+        stored = writer.node(
+            "Cast", [stored], writer.fresh(f"{op.name}_weight_codes"), f"{op.name}_weight_cast", to=TensorProto.INT8
+        )
     scales = _scales(quantized, writer.graph.tensor(op.inputs[0]).qparams).astype(np.float32)
     return _dequantized(writer, stored, scales, f"{op.name}_weight")
 

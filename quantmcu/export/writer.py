@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from quantmcu.ir.graph import Graph
 
@@ -83,6 +83,16 @@ class Writer:
         """Adds an initializer and returns its name."""
         name = self.fresh(wanted)
         self.initializers.append(numpy_helper.from_array(np.array(values, order="C"), name))
+        return name
+
+    def integers(self, kind: int, codes: NDArray[Any], wanted: str) -> str:
+        """Adds an initializer of an integer type (`TensorProto.INT8`, `UINT4`, ...) and returns its name."""
+        name = self.fresh(wanted)
+        if kind in (TensorProto.INT8, TensorProto.UINT8):
+            made = helper.make_tensor(name, kind, codes.shape, codes.tobytes(), raw=True)
+        else:
+            made = helper.make_tensor(name, kind, codes.shape, codes.flatten().tolist())
+        self.initializers.append(made)
         return name
 
     def node(self, operator: str, inputs: Sequence[str], output: str, name: str, **attributes: Any) -> str:

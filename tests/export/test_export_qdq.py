@@ -11,9 +11,10 @@ import numpy as np
 import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto
 
-from quantmcu.export import export_onnx, from_onnx_layout
+from quantmcu.export import export_onnx, from_onnx_layout, narrow_types
 from quantmcu.frontend import load_onnx
 from quantmcu.ir import Graph, QParams, QuantizedWeights, ops
 from quantmcu.passes import simplify
@@ -71,8 +72,11 @@ def quantized(graph: Graph, feeds: dict[str, Any], bits: int, weight_bits: int) 
 
 @pytest.mark.parametrize(
     ("bits", "weight_bits", "opset", "error"),
-    [(8, 8, 17, 0.03), (4, 8, 17, 0.4), (8, 4, 21, 0.3), (2, 8, 17, 2.0), (4, 4, 21, 0.5), (8, 2, 17, 2.0)],
-)
+    [
+        (8, 8, 17, 0.03), (4, 8, 21, 0.4), (8, 4, 21, 0.3), (2, 8, 25, 2.0), (4, 4, 21, 0.5), (8, 2, 25, 2.0),
+        (2, 2, 25, 2.0),
+    ],
+)  # fmt: skip
 def test_qdq_model_runs_and_approximates_the_float_model(bits: int, weight_bits: int, opset: int, error: float) -> None:
     """Every bit width; the error is bounded by the coarseness."""
     model = network()
@@ -119,16 +123,38 @@ def test_types_in_the_qdq_model() -> None:
     assert kinds["QuantizeLinear"] == len(graph.tensors)
 
 
-def test_four_bit_types() -> None:
-    """INT4 weights; activations are uint8 codes, and the metadata say of how many bits."""
+@pytest.mark.parametrize(
+    ("bits", "signed", "unsigned"),
+    [(4, TensorProto.INT4, TensorProto.UINT4), (2, TensorProto.INT2, TensorProto.UINT2)],
+)
+def test_narrow_types(bits: int, signed: int, unsigned: int) -> None:
+    """Weights and activations have ONNX's own types, and the metadata say of how many bits they are."""
     model = network()
-    exported = export_onnx(quantized(simplify(load_onnx(model)), random_feeds(model), 4, 4), qdq=True)
+    exported = export_onnx(quantized(simplify(load_onnx(model)), random_feeds(model), bits, bits), qdq=True)
     types = {tensor.name: tensor.data_type for tensor in exported.graph.initializer}
-    assert types["c_node_weight_quantized"] == TensorProto.INT4
-    assert types["r_zero_point"] == TensorProto.UINT8
-    (entry,) = exported.metadata_props
-    assert entry.key == "quantmcu.activation_bits"
-    assert json.loads(entry.value)["r"] == 4
+    assert types["c_node_weight_quantized"] == signed
+    casts = {made.name: made.attribute[0].i for made in exported.graph.node if made.op_type == "Cast"}
+    assert casts["r_pack"] == unsigned
+    properties = {entry.key: json.loads(entry.value) for entry in exported.metadata_props}
+    assert properties["quantmcu.activation_bits"]["r"] == bits
+    assert properties["quantmcu.weight_bits"]["c_node"] == bits
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+def test_types_that_the_runtime_does_not_know(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """8-bit codes in the range of fewer bits compute the same."""
+    model = network()
+    feeds = random_feeds(model)
+    graph = quantized(simplify(load_onnx(model)), feeds, bits, bits)
+    native = run(export_onnx(graph, qdq=True), feeds)
+    monkeypatch.setattr(narrow_types, "_is_known", lambda kind, bits: False)
+    exported = export_onnx(graph, qdq=True)
+    assert exported.opset_import[0].version == 17
+    types = {tensor.name: tensor.data_type for tensor in exported.graph.initializer}
+    assert types["c_node_weight_quantized"] == TensorProto.INT8
+    assert {entry.key for entry in exported.metadata_props} == {"quantmcu.activation_bits", "quantmcu.weight_bits"}
+    for name, values in run(exported, feeds).items():
+        np.testing.assert_allclose(values, native[name], atol=1e-6)
 
 
 def test_float_export_names_every_tensor() -> None:
@@ -149,12 +175,15 @@ def test_export_is_deterministic() -> None:
     assert exports[0] == exports[1]
 
 
-@given(networks(6))
+@given(networks(6), st.sampled_from([4, 2]))
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-def test_random_networks_run_quantized(model: onnx.ModelProto) -> None:
-    """ONNX Runtime accepts every operator between codes, and 8 bits keep the values roughly."""
+def test_random_networks_run_quantized(model: onnx.ModelProto, narrow: int) -> None:
+    """ONNX Runtime accepts every operator between codes of any bits, and 8 bits keep the values roughly."""
     graph = simplify(load_onnx(model))
     feeds = random_feeds(model)
+    few = export_onnx(quantized(graph, feeds, narrow, narrow), qdq=True)
+    onnx.checker.check_model(few)
+    run(few, feeds)
     exported = export_onnx(quantized(graph, feeds, 8, 8), qdq=True)
     onnx.checker.check_model(exported)
     expected, found = run(model, feeds), run(exported, feeds)
