@@ -76,28 +76,35 @@ class DropLimit:
     def choose(self, chooser: BitChooser, request: BitsRequest) -> QuantizedNetwork:
         """The network with the fewest BitOPs among REDUCTIONS that keeps the limit; the drop is taken to grow too.
 
+        Reconstruction takes minutes: a search by halves finds the limit without it; from there on networks are
+        reconstructed and measured, one reduction after another, until one loses too much.
+
         Raises:
             QuantMCUError: even without lowering more than the flash asks for, too much is lost.
         """
         reductions = [x for x in REDUCTIONS if x <= request.most_reduction]
         found: dict[float, tuple[float, QuantizedNetwork]] = {}
 
-        def drop(reduction: float) -> float:
-            wanted = replace(request, reduction=reduction)
-            network = chooser.choose(wanted)
+        def drop(reduction: float, reconstruct: str = "off") -> float:
+            network = chooser.choose(replace(request, reduction=reduction, reconstruct=reconstruct))
             found[reduction] = self.drop(network), network
             return found[reduction][0]
 
-        if drop(reductions[0]) > self.points:
+        first = drop(reductions[0])
+        kept = bisect_right(reductions, self.points, lo=1, key=drop) if first <= self.points else 0
+        reduction = reductions[max(kept - 1, 0)]
+        lost, network = found[reduction]
+        for tried in reductions[max(kept - 1, 0) :] if request.reconstruct != "off" else ():
+            if drop(tried, request.reconstruct) > self.points:
+                break
+            reduction, (lost, network) = tried, found[tried]
+        if lost > self.points:
             raise QuantMCUError(
-                f"{found[reductions[0]][0]:.1f} points are lost without saving any BitOPs, {self.points:g} are allowed",
+                f"{lost:.1f} points are lost without saving any BitOPs, {self.points:g} are allowed",
                 OPTION,
                 f"measured on {len(self.held_out)} held-out samples; the flash may have asked for weights of 4 bits",
                 "allow more, give more calibration data, or choose a board with more flash",
             )
-        kept = bisect_right(reductions, self.points, lo=1, key=drop) - 1
-        reduction = reductions[kept]
-        lost, network = found[reduction]
         chooser.clock.note(
             f"{reduction:g} times fewer BitOPs lose {lost:.1f} points on {len(self.held_out)} held-out samples "
             f"({'accuracy' if self.held_out.labels is not None else 'agreement with float'}), "

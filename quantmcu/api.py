@@ -74,6 +74,7 @@ def compile(
     lam: float = DEFAULT_LAMBDA,
     information: Information = "measured",
     bitops_reduction: float | None = None,
+    reconstruct: str = "auto",
     max_accuracy_drop: float | None = None,
     vdpc: str = "auto",
     phi: float = DEFAULT_PHI,
@@ -114,6 +115,9 @@ def compile(
         outlier_fraction: VDPC: a patch with more than this share of outliers keeps 8 bits.
         bitops_reduction: with mixed bits: lowers weights and feature maps together until the network takes so many
             times fewer BitOPs than with 8 bits and recomputed halos, in place of VDQS's score.
+        reconstruct: "auto": where weights or maps have fewer than 8 bits, integer weights and biases are trained on the
+            calibration samples (without labels) to make up for it, for about two minutes of computing; "off"; or a
+            number of passes over the samples, with 8 bits too.
         max_accuracy_drop: with mixed bits: the fewest BitOPs that lose at most so many points of accuracy (without
             labels: of agreement with the float model), measured on a third of the calibration data that is held out.
         progress: told of the stages.
@@ -146,6 +150,7 @@ def compile(
         lam=lam,
         information=information,
         bitops_reduction=bitops_reduction,
+        reconstruct=reconstruct,
         max_accuracy_drop=max_accuracy_drop,
         vdpc=vdpc,
         phi=phi,
@@ -196,6 +201,7 @@ def explore(
     bits: str = "mixed",
     weight_bits: str = "auto",
     information: Information = "measured",
+    reconstruct: str = "off",
     ram: int | None = None,
     flash_size: int | None = None,
     patch: str = "auto",
@@ -217,6 +223,7 @@ def explore(
         phis: VDPC is tried with each, beside random patches; None: a row of values if `patch` or `split_at` is given.
         bits: what feature maps may have: "mixed" (8 and 4), or a list such as "8,4,2".
         weight_bits, information: of VDQS, VDPC and the baselines, as of `compile`.
+        reconstruct: as of `compile`, for each choice of bits that is not 8 everywhere: takes its time each time.
         patch, split_at, halo, objective, input_on_demand: as of `compile`.
         progress: told of the stages.
 
@@ -239,6 +246,7 @@ def explore(
         input_on_demand=input_on_demand,
         weight_bits=weight_bits,
         information=information,
+        reconstruct=reconstruct,
     )
     sweep = Sweep(tuple(lams), tuple(bitops_reductions), None if phis is None else tuple(phis), bits)
     return explore_model(request, sweep, progress)

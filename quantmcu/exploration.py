@@ -284,7 +284,7 @@ def _variants(chooser: BitChooser, wanted: BitsRequest, sweep: Sweep) -> Iterato
         yield Variant("together", f"together, {reduction:g} x", reduction, options, chosen(reduction=reduction))
 
     def budget_of_middle(maps: Sequence[FeatureMap]) -> float:
-        bits = chosen(lam=sweep.middle)().map_bits
+        bits = chosen(lam=sweep.middle, reconstruct="off")().map_bits
         return sum(m.option(bits.get(m.name, 8)).cost for m in maps)
 
     fewest = wanted.candidates[-1]
@@ -294,7 +294,7 @@ def _variants(chooser: BitChooser, wanted: BitsRequest, sweep: Sweep) -> Iterato
         "maps at random": lambda maps: random_bits(maps, fewest, budget_of_middle(maps)),
     }
     for label, bits_of in baselines.items():
-        choose = partial(chooser.assign, wanted.weights, bits_of, wanted.candidates)
+        choose = partial(chooser.assign, wanted.weights, bits_of, wanted.candidates, wanted.reconstruct)
         yield Variant("baseline", label, None, None, choose)
 
 

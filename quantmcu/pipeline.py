@@ -73,7 +73,8 @@ class CompileRequest:
         harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
         optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
         patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
-        bits, weight_bits, lam, information, bitops_reduction: bits of maps and weights; see `BitsRequest`.
+        bits, weight_bits, lam, information, bitops_reduction, reconstruct: bits of maps and weights, and what makes up
+            for them; see `BitsRequest`. Random inputs are nothing to learn from: with them, "auto" is "off".
         max_accuracy_drop: the fewest BitOPs that lose at most so many points; see `DropLimit`.
         vdpc, phi, outlier_fraction: patches in two classes; see `ClassesRequest`.
     """
@@ -100,6 +101,7 @@ class CompileRequest:
     lam: float = DEFAULT_LAMBDA
     information: Information = "measured"
     bitops_reduction: float | None = None
+    reconstruct: str = "auto"
     max_accuracy_drop: float | None = None
     vdpc: str = "auto"
     phi: float = DEFAULT_PHI
@@ -126,7 +128,11 @@ class CompileRequest:
         cost = "cycles" if self.objective == "latency" else "bitops"
         asks = self._classes.is_asked_for or self.bitops_reduction is not None or self.max_accuracy_drop is not None
         bits = "mixed" if self.bits == "auto" and asks else self.bits
-        return BitsRequest(bits, self.weight_bits, self.lam, self.information, self.bitops_reduction, cost)
+        is_random = isinstance(self.calibration, str) and self.calibration == "random"
+        reconstruct = "off" if is_random and self.reconstruct == "auto" else self.reconstruct
+        return BitsRequest(
+            bits, self.weight_bits, self.lam, self.information, self.bitops_reduction, cost, reconstruct
+        )
 
     @property
     def _classes(self) -> ClassesRequest:

@@ -9,6 +9,7 @@ from quantmcu.bitwidths.defaults import with_default_maps
 from quantmcu.bitwidths.fitting import with_maps_that_fit
 from quantmcu.bitwidths.maps import BitsOf, with_assigned_maps, with_map_bits
 from quantmcu.bitwidths.network import QuantizedNetwork
+from quantmcu.bitwidths.reconstructed import with_reconstruction
 from quantmcu.bitwidths.request import MIXED, BitsRequest
 from quantmcu.bitwidths.together import with_fewer_bitops
 from quantmcu.bitwidths.weights import with_chosen_weights
@@ -25,6 +26,9 @@ class BitChooser(Workspace):
         Raises:
             QuantMCUError: the weights don't fit the flash with any bits allowed.
         """
+        return with_reconstruction(self, self._quantized_as(request), request.reconstruct)
+
+    def _quantized_as(self, request: BitsRequest) -> QuantizedNetwork:
         network = with_chosen_weights(self, request.weights)
         if request.maps == "8":
             return network
@@ -38,10 +42,13 @@ class BitChooser(Workspace):
                 found = with_maps_that_fit(self, network, request)
             return found or with_map_bits(self, network, request)
 
-    def assign(self, weights: str, bits_of: BitsOf, candidates: Sequence[int] = MIXED) -> QuantizedNetwork:
+    def assign(
+        self, weights: str, bits_of: BitsOf, candidates: Sequence[int] = MIXED, reconstruct: str = "off"
+    ) -> QuantizedNetwork:
         """A baseline: maps have the bits of `candidates` that `bits_of` gives them, by name; their costs are BitOPs.
 
         Raises:
             QuantMCUError: the weights don't fit the flash with any bits allowed.
         """
-        return with_assigned_maps(self, with_chosen_weights(self, weights), bits_of, candidates)
+        network = with_assigned_maps(self, with_chosen_weights(self, weights), bits_of, candidates)
+        return with_reconstruction(self, network, reconstruct)

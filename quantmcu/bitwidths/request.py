@@ -31,6 +31,27 @@ def map_candidates(text: str) -> tuple[int, ...]:
     return found
 
 
+def reconstruction_passes(text: str) -> float | None:
+    """Passes over the calibration samples that a user asks for; None: "auto" or "off".
+
+    Raises:
+        UsageError: it is no number above 0 either.
+    """
+    if text in ("auto", "off"):
+        return None
+    try:
+        passes = float(text)
+    except ValueError:
+        passes = 0.0
+    if not 0 < passes <= 1000:
+        raise UsageError(
+            f"unknown value '{text}'",
+            "--reconstruct",
+            hint="auto, off, or a number of passes over the calibration samples",
+        )
+    return passes
+
+
 @dataclass(frozen=True)
 class BitsRequest:
     """What bits the user wants.
@@ -46,6 +67,9 @@ class BitsRequest:
         reduction: with several bits: weights and maps are lowered together, both to any of these bits, until the
             network takes so many times fewer BitOPs than with 8 bits and recomputed halos; None: VDQS chooses by its
             score.
+        reconstruct: "off"; or weights and biases are trained for the bits chosen (quantmcu/quant/reconstruct): a number
+            of passes over the calibration samples; "auto": where weights or maps have fewer than 8 bits, as often as a
+            budget of about two minutes of computing allows.
 
     Raises:
         UsageError: a value is none of these.
@@ -57,6 +81,7 @@ class BitsRequest:
     information: Information = "measured"
     reduction: float | None = None
     cost: str = "bitops"
+    reconstruct: str = "off"
 
     @cached_property
     def candidates(self) -> tuple[int, ...]:
@@ -75,6 +100,7 @@ class BitsRequest:
 
     def __post_init__(self) -> None:
         self.candidates  # noqa: B018  (refuses what is no list of bits)
+        reconstruction_passes(self.reconstruct)
         for option, value, allowed in (
             ("--weight-bits", self.weights, ("auto", "8", "4", "2")),
             ("--information", self.information, ("measured", "sqnr", "entropy")),

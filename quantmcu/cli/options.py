@@ -55,6 +55,17 @@ def patch_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def reconstruct_option(default: str) -> Callable[..., Any]:
+    """--reconstruct."""
+    return click.option(
+        "--reconstruct",
+        default=default,
+        show_default=True,
+        metavar="auto|off|PASSES",
+        help="Train integer weights and biases for the bits chosen, without labels; auto: below 8 bits, for minutes.",
+    )
+
+
 def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of bitwidths."""
 
@@ -86,6 +97,7 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="X",
             help="With mixed bits: X times fewer BitOPs than 8 bits, by weights and maps.",
         ),
+        reconstruct_option("auto"),
         click.option(
             "--max-accuracy-drop",
             type=click.FloatRange(0, 100),

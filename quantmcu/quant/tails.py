@@ -140,11 +140,16 @@ def section_runner(graph: Graph, section: Sequence[ops.Op], outputs: Sequence[st
 
 
 def _measured(graph: Graph) -> Graph:
-    """The float graph without quantization parameters, and up to the scores where a Softmax or ArgMax follows them.
+    """The float graph without quantization parameters, `up_to_scores`."""
+    graph = graph.with_tensors(replace(t, qparams=None) for t in graph.tensors.values() if t.qparams is not None)
+    return up_to_scores(graph)
+
+
+def up_to_scores(graph: Graph) -> Graph:
+    """The graph without the Softmax and ArgMax at its end; all shapes are the IR's, those of the outputs too.
 
     Probabilities saturate: they hide how far the scores move.
     """
-    graph = graph.with_tensors(replace(t, qparams=None) for t in graph.tensors.values() if t.qparams is not None)
     outputs = []
     for name in graph.outputs:
         writer = graph.producers.get(name)

@@ -10,7 +10,7 @@ import click
 import quantmcu
 from quantmcu.atomic import write_text
 from quantmcu.cli.command import command, progress
-from quantmcu.cli.options import MODEL, PREPROCESS, Bytes, patch_options, picture_option
+from quantmcu.cli.options import MODEL, PREPROCESS, Bytes, patch_options, picture_option, reconstruct_option
 from quantmcu.cli.output import Output
 from quantmcu.exploration import LAMBDAS, PHIS, REDUCTIONS
 from quantmcu.report.exploration import exploration_summary, exploration_table, render_exploration
@@ -59,6 +59,7 @@ def _row(values: tuple[float, ...]) -> str:
     show_default=True,
     help="VDQS: what counts as information.",
 )
+@reconstruct_option("off")
 @patch_options
 @click.option("--flash-size", type=Bytes(), help="Flash budget in place of the board's, e.g. 1M.")
 @picture_option("accuracy against BitOPs, latency")

@@ -1,0 +1,105 @@
+"""Training of a simulated network towards the float one on calibration samples; no labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from quantmcu.ir import Graph
+from quantmcu.quant.reconstruct.boundaries import block_boundaries
+from quantmcu.quant.reconstruct.simulation import Simulation, Values
+from quantmcu.quant.tails import section_runner
+
+Array = NDArray[np.float32]
+
+BATCH = 8
+_WARM_UP = 10
+_SAMPLE_VALUES = 8_000_000
+"""So many activations are computed at once, at most (or one sample's)."""
+
+_OUTPUT_SHARE = 0.5
+"""Of the loss; the rest is divided among the boundaries of blocks."""
+
+
+class Training:
+    """Steps of Adam, on batches of BATCH samples in random but repeatable order.
+
+    The loss is the squared distance of the activations at block boundaries and outputs from the float network's, each
+    divided by the variance that the activation has there. Every layer gets gradients from all boundaries behind it.
+    """
+
+    def __init__(self, graph: Graph, simulation: Simulation, samples: Sequence[Values], *, steps: int) -> None:
+        """graph: float, without quantization parameters; samples: inputs in the IR's shapes."""
+        self._simulation, self._samples, self._steps = simulation, samples, steps
+        inner = block_boundaries(simulation.graph)
+        self._names = (*inner, *graph.outputs)
+        self._float = section_runner(graph, graph.ops, self._names)
+        first = [self._targets(values) for values in samples[:BATCH]]
+        shares = [(1 - _OUTPUT_SHARE) / len(inner)] * len(inner) if inner else []
+        shares += [(_OUTPUT_SHARE if inner else 1.0) / len(graph.outputs)] * len(graph.outputs)
+        self._weights = {
+            name: share / max(_variance([targets[name] for targets in first]), float(np.finfo(np.float32).tiny))
+            for name, share in zip(self._names, shares, strict=True)
+        }
+        elements = sum(graph.tensor(op.output).elements for op in graph.ops)
+        self._at_once = max(1, min(BATCH, _SAMPLE_VALUES // max(elements, 1)))
+
+    def run(self, done: Callable[[int], None]) -> None:
+        """All steps; `done` is told of each."""
+        order = self._order()
+        for step in range(self._steps):
+            self._learn([next(order) for _ in range(BATCH)])
+            warm = min(1.0, (step + 1) / _WARM_UP)
+            share = warm * 0.5 * (1 + math.cos(math.pi * step / self._steps))
+            for layer in self._simulation.parameters.values():
+                for parameter in layer.parameters:
+                    parameter.step(share)
+            done(step + 1)
+
+    def noise(self, samples: Sequence[Values]) -> float:
+        """Noise to signal ratio of the outputs on `samples` (their mean over outputs)."""
+        outputs = self._simulation.graph.outputs
+        noise, signal = np.zeros(len(outputs)), np.zeros(len(outputs))
+        for first in range(0, len(samples), self._at_once):
+            part = samples[first : first + self._at_once]
+            targets = _stacked([self._targets(values) for values in part])
+            found = self._simulation.run(_stacked(part), outputs, learn=False).reals
+            noise += [float(np.sum((found[name] - targets[name]) ** 2, dtype=np.float64)) for name in outputs]
+            signal += [float(np.sum(targets[name] ** 2, dtype=np.float64)) for name in outputs]
+        return float(np.mean(noise / np.maximum(signal, np.finfo(np.float64).tiny)))
+
+    def _learn(self, batch: Sequence[int]) -> None:
+        """Adds the gradients of a batch."""
+        for first in range(0, len(batch), self._at_once):
+            part = [self._samples[index] for index in batch[first : first + self._at_once]]
+            targets = _stacked([self._targets(values) for values in part])
+            done = self._simulation.run(_stacked(part), self._names, learn=True)
+            gradients = {}
+            for name, weight in self._weights.items():
+                difference = done.reals[name] - targets[name]
+                difference *= np.float32(2 * weight * len(part) / (len(batch) * difference.size))
+                gradients[name] = difference
+            self._simulation.add_gradients(done, gradients)
+
+    def _targets(self, values: Values) -> Values:
+        return dict(zip(self._names, self._float(values), strict=True))
+
+    def _order(self) -> Iterator[int]:
+        generator = np.random.default_rng(0)
+        while True:
+            yield from generator.permutation(len(self._samples)).tolist()
+
+
+def _stacked(samples: Sequence[Mapping[str, Array]]) -> Values:
+    return {name: np.concatenate([values[name] for values in samples]) for name in samples[0]}
+
+
+def _variance(samples: Sequence[Array]) -> float:
+    """Of an activation's values about the means of their channels."""
+    rows = np.concatenate([x.reshape(-1, x.shape[-1]) for x in samples])
+    if len(rows) <= BATCH:  # one row a sample says nothing of single channels
+        return float(np.var(rows, dtype=np.float64))
+    return float(np.var(rows, axis=0, dtype=np.float64).mean())
