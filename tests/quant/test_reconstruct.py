@@ -146,7 +146,7 @@ def test_simulation_computes_what_the_reference_does(network, images: Dataset) -
     maps = {"b": 4, "c": 4}
     quantized = quantize(graph, calibrate(graph, images), weight_bits=NARROW, activation_bits=maps)
     parameters = {
-        op.name: LayerParameters(op, QParams(8, 1.0, 0), weight_rate=0, bias_rate=0)
+        op.name: LayerParameters(op, QParams(8, 1.0, 0), weight_rate=0, gain_rate=0, bias_rate=0)
         for op in quantized.ops
         if isinstance(op, ops.Conv2D | ops.Dense)
     }
@@ -177,7 +177,7 @@ def test_reconstruction_is_closer_to_float_and_repeatable(varied_images: Dataset
     )
     for name, weights in after.items():
         assert weights.bits == before[name].bits
-        np.testing.assert_array_equal(weights.scales, before[name].scales)
+        np.testing.assert_allclose(weights.scales, before[name].scales, rtol=0.2)
         assert np.abs(weights.codes).max() <= 2 ** (weights.bits - 1) - 1
     again = reconstruct(graph, quantized, varied_images, passes=6)
     for op, other in zip(found.graph.ops, again.graph.ops, strict=True):

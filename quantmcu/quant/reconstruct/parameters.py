@@ -1,4 +1,4 @@
-"""What training moves: integer weights by their real-valued latent forms, and biases."""
+"""What training moves: integer weights by their real-valued latent forms, their scales, and biases."""
 
 from __future__ import annotations
 
@@ -65,10 +65,11 @@ class LayerParameters:
 
     Attributes:
         latent: weights in units of their scales.
+        gain: what is added to 1 to give the factor of a channel's scale.
         bias: what is added to the bias, in codes of 8 bits of the output.
     """
 
-    def __init__(self, op: Layer, output: QParams, *, weight_rate: float, bias_rate: float) -> None:
+    def __init__(self, op: Layer, output: QParams, *, weight_rate: float, gain_rate: float, bias_rate: float) -> None:
         if op.quantized is None:
             raise ValueError(f"{op.name} is not quantized")
         self._quantized = op.quantized
@@ -78,16 +79,17 @@ class LayerParameters:
         codes = op.quantized.codes.astype(np.float32)
         away = np.clip(_TOWARDS_FLOAT * (op.weight / self._scales - codes), -_MARGIN, _MARGIN)
         self.latent = Parameter((codes + away).astype(np.float32), weight_rate)
+        self.gain = Parameter(np.zeros((len(codes), *[1] * (codes.ndim - 1)), np.float32), gain_rate)
         self.bias = Parameter(np.zeros(len(codes), np.float32), bias_rate)
 
     @property
-    def parameters(self) -> tuple[Parameter, Parameter]:
+    def parameters(self) -> tuple[Parameter, ...]:
         """All of them."""
-        return self.latent, self.bias
+        return self.latent, self.gain, self.bias
 
     def weight(self) -> Array:
         """The real values of the integer weights."""
-        return np.asarray(self._codes() * self._scales, np.float32)
+        return np.asarray(self._codes() * (self._scales * (1 + self.gain.values)), np.float32)
 
     def bias_values(self) -> Array:
         """The real values of the bias."""
@@ -95,13 +97,17 @@ class LayerParameters:
 
     def add_gradients(self, weight: Array, bias: Array) -> None:
         """Of real weights and biases."""
-        self.latent.add_gradient(weight * self._scales)
+        by_code = weight * self._scales
+        self.latent.add_gradient(by_code)
+        by_code *= self._codes()
+        self.gain.add_gradient(by_code.reshape(len(by_code), -1).sum(axis=1).reshape(self.gain.values.shape))
         self.bias.add_gradient(bias * self._unit)
 
     def quantized(self) -> QuantizedWeights:
-        """As the kernels use them: same bits, same scales."""
+        """As the kernels use them, with the same bits."""
         bias = self._quantized.bias + np.float64(self._unit) * self.bias.values.astype(np.float64)
-        return replace(self._quantized, codes=self._codes().astype(np.int8), bias=bias)
+        scales = self._quantized.scales * (1 + self.gain.values.astype(np.float64).ravel())
+        return replace(self._quantized, codes=self._codes().astype(np.int8), scales=scales, bias=bias)
 
     def _codes(self) -> Array:
         return np.clip(np.rint(self.latent.values), -self._limit, self._limit)

@@ -2,8 +2,8 @@
 
 The class of AdaRound, BRECQ (Li et al., 2021) and QDrop: a simulation of the integers is trained towards the float
 network on calibration samples, without labels. Here the whole network learns at once, each layer from the block
-boundaries behind it, by straight-through gradients from the solution that quantization found. Integer weights and
-biases are all that changes; scales, zero points and bits stay.
+boundaries behind it, by straight-through gradients from the solution that quantization found. Integer weights, their
+scales and biases are all that changes; bits, and what feature maps are quantized with, stay.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ _WORK_OF_A_VALUE = 60
 the derivatives; the other work for one activation is worth so many."""
 _MOST_PASSES = 12
 
-_RATE_NARROW, _RATE_WIDE, _RATE_BIAS = 0.015, 0.02, 0.02
-"""Largest change a step: of weights below 8 bits and of 8 bits, in codes, and of biases, in codes of the output."""
+_WAY_NARROW, _WAY_WIDE, _WAY_GAIN, _WAY_BIAS = 1.6, 2.0, 0.2, 5.0
+"""Twice the longest way in all steps: of weights below 8 bits and of 8 bits, in codes; of scales, as a share; of biases,
+in codes of the output."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +125,9 @@ def reconstruct(
     passes = default_passes(graph, len(learned)) if passes is None else passes
     steps = max(1, math.ceil(passes * len(learned) / BATCH))
     scores = up_to_scores(quantized)
-    simulation = Simulation(scores, _parameters(scores))
+    simulation = Simulation(scores, _parameters(scores, steps))
     plain = graph.with_tensors(replace(tensor, qparams=None) for tensor in graph.tensors.values())
-    training = Training(up_to_scores(plain), simulation, learned, steps=steps)
+    training = Training(up_to_scores(plain), simulation, learned, steps=steps, mirror=dataset.is_pixels)
     before = training.noise(held_back)
     training.run(lambda done: advance(done, steps) if advance is not None else None)
     after = training.noise(held_back)
@@ -146,15 +147,18 @@ def default_passes(graph: Graph, samples: int) -> float:
     return min(_MOST_PASSES, _WORK / (samples * (3 * graph_macs(graph) + _WORK_OF_A_VALUE * values)))
 
 
-def _parameters(graph: Graph) -> dict[str, LayerParameters]:
+def _parameters(graph: Graph, steps: int) -> dict[str, LayerParameters]:
+    """Of every layer; the rates of their steps let them get as far as they need, however few the steps are."""
     found = {}
     for op in graph.ops:
         if isinstance(op, ops.Conv2D | ops.Dense):
             output = graph.tensor(op.output).qparams
             if op.quantized is None or output is None:
                 raise ValueError(f"{op.name} is not quantized")
-            rate = _RATE_NARROW if op.quantized.bits < 8 else _RATE_WIDE
-            found[op.name] = LayerParameters(op, output, weight_rate=rate, bias_rate=_RATE_BIAS)
+            way = _WAY_NARROW if op.quantized.bits < 8 else _WAY_WIDE
+            found[op.name] = LayerParameters(
+                op, output, weight_rate=way / steps, gain_rate=_WAY_GAIN / steps, bias_rate=_WAY_BIAS / steps
+            )
     return found
 
 

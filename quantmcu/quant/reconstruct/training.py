@@ -31,9 +31,18 @@ class Training:
     divided by the variance that the activation has there. Every layer gets gradients from all boundaries behind it.
     """
 
-    def __init__(self, graph: Graph, simulation: Simulation, samples: Sequence[Values], *, steps: int) -> None:
-        """graph: float, without quantization parameters; samples: inputs in the IR's shapes."""
+    def __init__(
+        self, graph: Graph, simulation: Simulation, samples: Sequence[Values], *, steps: int, mirror: bool = False
+    ) -> None:
+        """Args:
+        graph: float, without quantization parameters.
+        simulation: of the quantized network.
+        samples: inputs in the IR's shapes.
+        steps: how many.
+        mirror: whether the mirror image of a sample is as good a sample.
+        """
         self._simulation, self._samples, self._steps = simulation, samples, steps
+        self._mirror = mirror
         inner = block_boundaries(simulation.graph)
         self._names = (*inner, *graph.outputs)
         self._float = section_runner(graph, graph.ops, self._names)
@@ -71,10 +80,10 @@ class Training:
             signal += [float(np.sum(targets[name] ** 2, dtype=np.float64)) for name in outputs]
         return float(np.mean(noise / np.maximum(signal, np.finfo(np.float64).tiny)))
 
-    def _learn(self, batch: Sequence[int]) -> None:
+    def _learn(self, batch: Sequence[Values]) -> None:
         """Adds the gradients of a batch."""
         for first in range(0, len(batch), self._at_once):
-            part = [self._samples[index] for index in batch[first : first + self._at_once]]
+            part = batch[first : first + self._at_once]
             targets = _stacked([self._targets(values) for values in part])
             done = self._simulation.run(_stacked(part), self._names, learn=True)
             gradients = {}
@@ -87,10 +96,18 @@ class Training:
     def _targets(self, values: Values) -> Values:
         return dict(zip(self._names, self._float(values), strict=True))
 
-    def _order(self) -> Iterator[int]:
+    def _order(self) -> Iterator[Values]:
+        """The samples, all of them before one comes again."""
         generator = np.random.default_rng(0)
         while True:
-            yield from generator.permutation(len(self._samples)).tolist()
+            for index in generator.permutation(len(self._samples)):
+                sample = self._samples[index]
+                yield _mirrored(sample) if self._mirror and generator.random() < 0.5 else sample
+
+
+def _mirrored(sample: Values) -> Values:
+    """Left and right of the maps exchanged."""
+    return {name: np.ascontiguousarray(x[:, :, ::-1]) if x.ndim == 4 else x for name, x in sample.items()}
 
 
 def _stacked(samples: Sequence[Mapping[str, Array]]) -> Values:
