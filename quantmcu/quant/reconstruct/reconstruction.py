@@ -38,8 +38,8 @@ the derivatives; the other work for one activation is worth so many."""
 _MOST_PASSES = 12
 
 _WAY_NARROW, _WAY_WIDE, _WAY_GAIN, _WAY_BIAS = 1.6, 2.0, 0.2, 5.0
-"""Twice the longest way in all steps: of weights below 8 bits and of 8 bits, in codes; of scales, as a share; of biases,
-in codes of the output."""
+"""Twice the longest way in all steps: of weights below 8 bits and of 8 bits, in codes; of scales, as a share; of
+biases, in codes of the output."""
 
 
 @dataclass(frozen=True, eq=False)

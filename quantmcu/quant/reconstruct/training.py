@@ -34,13 +34,7 @@ class Training:
     def __init__(
         self, graph: Graph, simulation: Simulation, samples: Sequence[Values], *, steps: int, mirror: bool = False
     ) -> None:
-        """Args:
-        graph: float, without quantization parameters.
-        simulation: of the quantized network.
-        samples: inputs in the IR's shapes.
-        steps: how many.
-        mirror: whether the mirror image of a sample is as good a sample.
-        """
+        """graph: float, without quantization parameters; samples: inputs in the IR's shapes; mirror: at random."""
         self._simulation, self._samples, self._steps = simulation, samples, steps
         self._mirror = mirror
         inner = block_boundaries(simulation.graph)
