@@ -71,6 +71,10 @@ def summary(result: dict[str, Any]) -> RenderableType:
         bitops = result["bitops"]
         fewer = f"{bitops['average_reduction_vs_uniform8_patched']:.2f} x fewer than 8 bits with halos computed again"
         facts.append(("BitOPs", f"{count(bitops['average'])}, {fewer}"))
+    learned = result.get("search", {}).get("reconstruction")
+    if learned is not None and learned["improved"]:
+        gained = f"outputs {learned['sqnr_db_before']:.1f} dB before, {learned['sqnr_db_after']:.1f} dB after"
+        facts.append(("trained", f"weights and biases for these bits: {gained}"))
     if flash is None:
         facts.append(("weights", f"{_of(memory_facts['weights_bytes'], board['flash_bytes'])}; not built"))
     else:
