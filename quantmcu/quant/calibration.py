@@ -46,6 +46,7 @@ class Calibration:
     percentile: float = DEFAULT_PERCENTILE
     description: str = ""
     chosen: Mapping[tuple[str, int], Range] = field(default_factory=dict)
+    _selected: dict[tuple[str, int], Range] = field(default_factory=dict, init=False, repr=False)
 
     def range(self, tensor: Tensor, bits: int) -> Range:
         """Range to quantize `tensor` with, to `bits` bits; low <= 0 <= high.
@@ -57,8 +58,11 @@ class Calibration:
             return min(float(tensor.data.min()), 0.0), max(float(tensor.data.max()), 0.0)
         if (tensor.name, bits) in self.chosen:
             return self.chosen[tensor.name, bits]
-        method = "mse" if bits < 8 and self.method == "percentile" else self.method
-        return select_range(self.statistics[tensor.name].histogram, method, bits, self.percentile)
+        if (tensor.name, bits) not in self._selected:
+            method = "mse" if bits < 8 and self.method == "percentile" else self.method
+            histogram = self.statistics[tensor.name].histogram
+            self._selected[tensor.name, bits] = select_range(histogram, method, bits, self.percentile)
+        return self._selected[tensor.name, bits]
 
     def observed(self, tensor: Tensor) -> Range:
         """Smallest and largest value seen, and 0."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantmcu.data import Dataset
 from quantmcu.ir import Graph, ops
+from quantmcu.parallel import one_blas_thread
 from quantmcu.quant.calibrate import Progress, run_float
+from quantmcu.quant.rounding import Compensation
 
 Layer = ops.Conv2D | ops.Dense
 
@@ -36,7 +39,13 @@ class InputMoments:
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
 
+    @cached_property
+    def compensation(self) -> Compensation:
+        """What rounding makes of the covariance; the same for all numbers of bits."""
+        return Compensation.of(self.covariance)
 
+
+@one_blas_thread()
 def input_moments(
     graph: Graph,
     dataset: Dataset,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from quantmcu.ir import Graph, QParams, QuantizedWeights, ops
+from quantmcu.parallel import in_parallel, one_blas_thread
 from quantmcu.quant.activations import Bits, activation_tensors, bits_of
 from quantmcu.quant.bias_correction import correct_bias, correct_bias_by_field
 from quantmcu.quant.calibration import Calibration
@@ -13,6 +14,7 @@ from quantmcu.quant.moments import InputMoments
 from quantmcu.quant.weights import WeightMethod, quantize_weights
 
 
+@one_blas_thread()
 def quantize(
     graph: Graph,
     calibration: Calibration,
@@ -36,17 +38,15 @@ def quantize(
             their outputs vary least; the weights of others to the nearest.
     """
     graph = graph.with_tensors(activation_tensors(graph, calibration, activation_bits))
-    return graph.with_ops(
-        replace(
-            op,
-            quantized=_quantized_weights(
-                graph, op, calibration, bits_of(op.name, weight_bits), weight_method, bias_correction, moments or {}
-            ),
-        )
-        if isinstance(op, ops.Conv2D | ops.Dense)
-        else op
-        for op in graph.ops
-    )
+
+    def quantized(op: ops.Op) -> ops.Op:
+        if not isinstance(op, ops.Conv2D | ops.Dense):
+            return op
+        bits = bits_of(op.name, weight_bits)
+        weights = _quantized_weights(graph, op, calibration, bits, weight_method, bias_correction, moments or {})
+        return replace(op, quantized=weights)
+
+    return graph.with_ops(in_parallel(quantized, graph.ops))
 
 
 def _quantized_weights(
@@ -60,8 +60,8 @@ def _quantized_weights(
 ) -> QuantizedWeights:
     source, known = graph.tensor(op.inputs[0]), moments.get(op.name)
     method = method or ("max" if bits == 8 else "mse")
-    covariance = None if known is None else known.covariance
-    quantized = quantize_weights(op.weight, op.bias, _qparams(source.qparams), bits, method, covariance)
+    compensation = None if known is None else known.compensation
+    quantized = quantize_weights(op.weight, op.bias, _qparams(source.qparams), bits, method, compensation)
     if bias_correction and known is not None:
         return correct_bias_by_field(op, quantized, known.mean)
     if bias_correction and source.name in calibration.statistics:

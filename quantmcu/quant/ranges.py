@@ -90,18 +90,13 @@ def quantization_errors(
     right border less E at its left one: no sampling, whatever the ratio of bin and step.
     """
     used = np.flatnonzero(histogram.counts)
-    edges = histogram.edges
+    first, last = int(used[0]), int(used[-1]) + 1
     highest = 2**bits - 1
     scales, zero_points = affine_parameters(lows, highs, bits)
-
-    def antiderivative(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        codes = values / scales[:, None] + zero_points[:, None]
-        nearest = np.clip(np.rint(codes), 0, highest)
-        total: NDArray[np.float64] = nearest / 12 + (codes - nearest) ** 3 / 3
-        return total
-
-    area = antiderivative(edges[used + 1]) - antiderivative(edges[used])
-    errors: NDArray[np.float64] = area @ histogram.counts[used].astype(np.float64)
+    codes = histogram.edges[first : last + 1] / scales[:, None] + zero_points[:, None]
+    nearest = np.clip(np.rint(codes), 0, highest)
+    antiderivative = nearest / 12 + (codes - nearest) ** 3 / 3
+    errors: NDArray[np.float64] = np.diff(antiderivative) @ histogram.counts[first:last].astype(np.float64)
     errors *= scales**3 / (histogram.width * histogram.total)
     return errors
 

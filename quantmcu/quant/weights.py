@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantmcu.ir import QParams, QuantizedWeights
-from quantmcu.quant.rounding import round_by_covariance
+from quantmcu.quant.rounding import Compensation, round_by_covariance
 
 WeightMethod = Literal["max", "mse"]
 
@@ -25,13 +25,13 @@ def quantize_weights(
     source: QParams,
     bits: int,
     method: WeightMethod,
-    covariance: NDArray[np.float64] | None = None,
+    compensation: Compensation | None = None,
 ) -> QuantizedWeights:
     """Codes and scales of `weight` [output channels, ...], whose layer reads activations quantized with `source`.
 
     The scale is the smallest that represents the largest weight ("max"), or the one with the least squared error
     ("mse"), and never so small that the bias or the sum of products could leave 32 bits. Weights are rounded to the
-    nearest code, or with the `covariance` of the inputs ([groups, n, n]) such that the output varies least.
+    nearest code, or with the `compensation` of the inputs' covariance such that the output varies least.
     """
     rows = weight.reshape(weight.shape[0], -1).astype(np.float64)
     limit = 2 ** (bits - 1) - 1
@@ -39,12 +39,12 @@ def quantize_weights(
     if method == "mse":
         scales *= _best_fractions(rows, scales, limit)
     scales = np.maximum(scales, smallest_scales(rows, bias, source))
-    if covariance is None:
+    if compensation is None:
         codes = np.clip(np.rint(rows / scales[:, None]), -limit, limit).astype(np.int8)
     else:
-        groups = len(covariance)
+        groups = len(compensation.factor)
         grouped = rows.reshape(groups, -1, rows.shape[1])
-        codes = round_by_covariance(grouped, scales.reshape(groups, -1), limit, covariance)
+        codes = round_by_covariance(grouped, scales.reshape(groups, -1), limit, compensation)
     return QuantizedWeights(bits, codes.reshape(weight.shape), scales, bias.astype(np.float64))
 
 

@@ -13,7 +13,7 @@ from quantmcu.errors import QuantMCUError
 from quantmcu.ir import Graph, Tensor, ops
 from quantmcu.quant import calibrate, quantize
 from quantmcu.quant.moments import input_moments
-from quantmcu.quant.rounding import round_by_covariance
+from quantmcu.quant.rounding import Compensation, round_by_covariance
 from quantmcu.quant.weight_bits import WeightOption, choose_weight_bits, measure_options, weight_bytes
 
 
@@ -54,7 +54,7 @@ def test_rounding_by_covariance_varies_the_output_less(seed: int, bits: int, gro
     covariance = inputs.transpose(0, 2, 1) @ inputs / inputs.shape[1]
     weight, limit = rng.standard_normal((groups, 30, size)), 2 ** (bits - 1) - 1
     scales = np.abs(weight).max(axis=2) / limit
-    codes = round_by_covariance(weight, scales, limit, covariance)
+    codes = round_by_covariance(weight, scales, limit, Compensation.of(covariance))
     nearest = np.clip(np.rint(weight / scales[..., None]), -limit, limit)
     assert codes.dtype == np.int8
     assert np.abs(codes).max() <= limit
@@ -71,7 +71,7 @@ def test_rounding_by_covariance_varies_the_output_less(seed: int, bits: int, gro
 def test_uncorrelated_inputs_round_to_the_nearest() -> None:
     weight = np.random.default_rng(3).standard_normal((1, 5, 12))
     scales = np.abs(weight).max(axis=2) / 7
-    codes = round_by_covariance(weight, scales, 7, np.eye(12)[None])
+    codes = round_by_covariance(weight, scales, 7, Compensation.of(np.eye(12)[None]))
     np.testing.assert_array_equal(codes, np.rint(weight / scales[..., None]))
 
 
