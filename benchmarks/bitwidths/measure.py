@@ -59,7 +59,7 @@ class Effort:
 
 
 def measure_case(case: Case, store: Store, effort: Effort, only: Sequence[str], say: Say) -> None:
-    """Measures what `store` lacks of the rows whose name holds one of `only` (all where there is none).
+    """Measures what `store` lacks of the rows whose name holds one of `only` (all where there is none), main ones first.
 
     Raises:
         UsageError: there are no labels.
@@ -69,7 +69,7 @@ def measure_case(case: Case, store: Store, effort: Effort, only: Sequence[str], 
         rows = rows_of(case)
         for stale in store.rows(case.id).keys() - {row.name for row in rows}:
             del store.rows(case.id)[stale]
-        for row in rows:
+        for row in sorted(rows, key=lambda row: not row.is_main):
             if not only or any(text in row.name for text in only):
                 measuring.measure(row)
 

@@ -45,7 +45,7 @@ def _cells(figures: Figures) -> Sequence[str]:
         f"{figures.fewer:.2f} ({figures.fewer_fastest:.2f})",
         f"{figures.fewer_stage:.2f}",
         f"{figures.top1:.1f}",
-        "" if figures.row == EIGHT_BITS else f"{-lost:+.1f} ± {error:.1f}",
+        "" if figures.row == EIGHT_BITS else f"{0.0 - lost:+.1f} ± {error:.1f}",
         f"{figures.agreement:.1f}",
         f"{accuracy.sqnr_db:.1f} dB",
         _cycles(figures) if planned else "",
