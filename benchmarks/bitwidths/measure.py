@@ -59,7 +59,7 @@ class Effort:
 
 
 def measure_case(case: Case, store: Store, effort: Effort, only: Sequence[str], say: Say) -> None:
-    """Measures what `store` lacks of the rows whose name holds one of `only` (all where there is none), main ones first.
+    """Measures what `store` lacks, main rows first: of those whose name holds one of `only` (all where there is none).
 
     Raises:
         UsageError: there are no labels.
