@@ -6,7 +6,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ class _Measuring:
         images = [(path.name, path.stat().st_size) for path in sorted(self.case.images.glob("*"))]
         images.append((self.case.images.name, self.case.images.stat().st_size))
         model = hashlib.sha256(self.case.model.read_bytes()).hexdigest()
-        parts = model, images, self.effort.calibration, self.effort.evaluation, BOARD, row
+        parts = model, images, self.effort.calibration, self.effort.evaluation, BOARD, changes(row)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def _about(self) -> dict[str, Any]:
@@ -178,6 +178,14 @@ class _Measuring:
         evaluation = Subset(images, measured)
         stage = patched(self.case)
         return Half(number, original, calibration, evaluation, [labels[i] for i in measured], self.board, stage)
+
+
+def changes(request: Any) -> Any:
+    """Of a dataclass: its type and the fields that differ from their defaults, so that a new field changes nothing."""
+    if not is_dataclass(request):
+        return request
+    found = {f.name: getattr(request, f.name) for f in fields(request) if getattr(request, f.name) != f.default}
+    return type(request).__name__, {name: changes(value) for name, value in found.items()}
 
 
 def labels_of(images: Dataset, folder: Path) -> list[int]:

@@ -13,7 +13,7 @@ from quantmcu.patch.request import PatchRequest
 from quantmcu.quant.vdqs import Information
 from quantmcu.vdpc import ClassesRequest
 
-EIGHT = BitsRequest(weights="8")
+EIGHT = BitsRequest("8", "8")
 OWN_PLAN = PatchRequest()
 PHIS = (0.9, 0.96, 0.98)
 STATIC_PHIS = (0.9, 0.96)
@@ -103,9 +103,9 @@ def rows_of(case: Case) -> list[Row]:
 
 
 def _weights() -> Iterator[Row]:
-    yield Row("weights", "auto", BitsRequest(), is_emulated=True, is_main=True)
-    yield Row("weights", "4 bits", BitsRequest(weights="4"), is_emulated=True, is_main=True)
-    yield Row("weights", "2 bits", BitsRequest(weights="2"))
+    yield Row("weights", "auto", BitsRequest("8"), is_emulated=True, is_main=True)
+    yield Row("weights", "4 bits", BitsRequest("8", "4"), is_emulated=True, is_main=True)
+    yield Row("weights", "2 bits", BitsRequest("8", "2"))
 
 
 def _maps() -> Iterator[Row]:
