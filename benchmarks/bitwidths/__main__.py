@@ -5,7 +5,7 @@
 Two halves of the images: each calibrates once, and the other one then gives the figures, by ONNX Runtime on the
 exported QDQ model; so all images count, and none ever calibrates what it measures. BitOPs, RAM, flash and cycles are
 those of the plan that `compile` takes for the board with the first half. Rows that the results' file holds already are
-not measured again, unless QuantMCU's source has changed.
+not measured again, unless QuantMCU's source has changed. The programs of planned rows are kept beside the results.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "data" / "bitwidths.json"
 @click.option("--emulate", is_flag=True, help="Build the firmware of the main rows and run it in the emulator.")
 @click.option("--calib-limit", default=100, show_default=True, help="Images of a half that calibrate.")
 @click.option("--limit", type=int, help="Images of a half that give figures; default: all.")
-@click.option("--keep-older", is_flag=True, help="Keep rows that another version of QuantMCU's source has measured.")
+@click.option("--keep-older", is_flag=True, help="Keep the accuracy that another version of the source has.")
 @click.option("--results", type=click.Path(path_type=Path, dir_okay=False), default=RESULTS, show_default=True)
 @click.option("--measure/--no-measure", default=True, help="Only print and write what the results' file holds.")
 @click.option("--document", "path", type=click.Path(path_type=Path, exists=True), help="Put tables and picture there.")

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from quantmcu.bitwidths import QuantizedNetwork
-from quantmcu.bitwidths.network import layers_of
 from quantmcu.codegen.emit import EmittedModel, emit_model
 from quantmcu.codegen.select import AnySelection, StageSelection, flat, predicted_cycles
 from quantmcu.divided import DividedNetwork
@@ -18,7 +16,6 @@ from quantmcu.planning import PlannedNetwork, choose_plan
 from quantmcu.program import steps
 from quantmcu.program.macs import step_macs
 from quantmcu.program.program import Program
-from quantmcu.quant import weight_bytes
 from quantmcu.targets import Board
 from quantmcu.vdpc import averaged
 
@@ -73,17 +70,17 @@ def described_bitops(by_layer: ByLayer, stage: frozenset[str]) -> dict[str, Any]
     return {"bitops": round(sum(by_layer.values())), "stage_bitops": round(inside)}
 
 
-def plan_network(network: QuantizedNetwork, board: Board, ample: Board, patches: PatchRequest) -> Planned:
+def plan_program(program: Program, board: Board, ample: Board, patches: PatchRequest) -> Planned:
     """The plan that `compile` takes for `board`, or for `ample` (more flash) where the weights exceed its flash.
 
     Planned for too little flash, kernels would give up speed for room that does not suffice anyway.
     """
-    layers = layers_of(network.graph)
-    stored = sum(weight_bytes(op, network.weight_bits.get(op.name, 8)) for op in layers)
+    layers = [step for step in program.steps if isinstance(step, steps.Convolution)]
+    stored = sum(step.weight.size * step.weight_bits // 8 for step in layers)
     fits = stored <= budget_of(board).constant_bytes
     target = board if fits else ample
     budget = budget_of(target)
-    planned = choose_plan(network.program, target, budget, patches, may_overflow=True)
+    planned = choose_plan(program, target, budget, patches, may_overflow=True)
     emitted = _emitted(planned)
     fits = fits and emitted.constant_bytes <= budget.constant_bytes and planned.overflow is None
     return Planned(planned, emitted, target, fits)

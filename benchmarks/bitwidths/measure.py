@@ -19,7 +19,7 @@ from benchmarks.bitwidths.costs import (
     bitops_by_layer,
     described_bitops,
     plan_divided,
-    plan_network,
+    plan_program,
 )
 from benchmarks.bitwidths.emulated import emulated_cycles, firmware_digest
 from benchmarks.bitwidths.half import Half, Network
@@ -33,6 +33,8 @@ from quantmcu.frontend import load_onnx, read_network
 from quantmcu.ir import Graph
 from quantmcu.measurement import source_commit
 from quantmcu.passes import simplify
+from quantmcu.program.program import Program
+from quantmcu.program.serialize import load_program, save_program
 from quantmcu.targets import load_board
 
 DYNAMIC_SAMPLES = 5
@@ -49,7 +51,8 @@ class Effort:
         calibration: images of a half that calibrate, at most.
         evaluation: images of a half that give figures, at most; None: all.
         is_emulated: firmware is built and run.
-        keeps_older: rows measured with other versions of QuantMCU's source are not measured again.
+        keeps_older: accuracy measured with another version of QuantMCU's source is kept; plans and emulated cycles are
+            made anew from the kept programs.
     """
 
     calibration: int = 100
@@ -79,6 +82,7 @@ class _Measuring:
 
     def __init__(self, case: Case, store: Store, effort: Effort, folder: Path, say: Say) -> None:
         self.case, self.store, self.effort, self.folder, self.say = case, store, effort, folder, say
+        self.programs = store.path.with_name(f"{store.path.stem}-programs")
         self.board = load_board(BOARD)
         self.ample = load_board(with_more_flash(BOARD, folder))
         self.source = source_digest()
@@ -89,18 +93,23 @@ class _Measuring:
         old = self.store.rows(self.case.id).get(row.name, {})
         is_known = old.get("key") == key and (old["source"] == self.source or self.effort.keeps_older)
         lacks_cycles = self.effort.is_emulated and row.is_emulated and not {"emulated", "problem"} & old.keys()
-        if is_known and not lacks_cycles:
+        is_planned = old.get("planned_with", self.source) == self.source or not self._program_file(key).is_file()
+        if is_known and is_planned and not lacks_cycles:
             return
-        self.say(f"{self.case.id}: {row.name}")
+        self.say(f"{self.case.id}: {row.name}" + (" (plan)" if is_known and not is_planned else ""))
         try:
-            entry = self._measured(row)
+            if is_known and self._program_file(key).is_file():
+                entry = old | self._planned(row, self._plan(row, load_program(self._program_file(key))))
+            else:
+                entry = {"key": key, "source": self.source, "commit": source_commit(), **self._measured(row, key)}
         except UsageError:
             raise
         except QuantMCUError as error:
-            entry = {"problem": str(error)}
-        self.store.put(self.case.id, row.name, {"key": key, "source": self.source, "commit": source_commit(), **entry})
-        self.store.about(self.case.id).update(self._about())
-        self.store.save()
+            entry = {"key": key, "source": self.source, "commit": source_commit(), "problem": str(error)}
+        self.store.put(self.case.id, row.name, entry)
+
+    def _program_file(self, key: str) -> Path:
+        return self.programs / f"{self.case.id}-{key}.npz"
 
     def _key(self, row: Row) -> str:
         images = [(path.name, path.stat().st_size) for path in sorted(self.case.images.glob("*"))]
@@ -109,25 +118,24 @@ class _Measuring:
         parts = model, images, self.effort.calibration, self.effort.evaluation, BOARD, changes(row)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
-    def _about(self) -> dict[str, Any]:
-        return {
-            "board": BOARD,
-            "calibration": [len(half.calibration) for half in self.halves],
-            "images": sum(len(half.evaluation) for half in self.halves),
-        }
-
-    def _measured(self, row: Row) -> Entry:
+    def _measured(self, row: Row, key: str) -> Entry:
         networks = [half.choose(row) for half in self.halves]
         evaluated = [self._evaluated(row, half, network) for half, network in zip(self.halves, networks, strict=True)]
         entry: Entry = {"halves": evaluated}
         if not row.is_planned:
             assert not isinstance(networks[0], DividedNetwork)
             by_layer = bitops_as_planned(networks[0].program, self._eight_bits)
-            return entry | {"costs": described_bitops(by_layer, self.halves[0].stage_layers)}
-        plan = self._plan(row, networks[0])
-        entry["costs"] = plan.describe(self.halves[0].stage_layers)
+            return entry | {"costs": described_bitops(by_layer, self._stage_layers)}
         if isinstance(networks[0], DividedNetwork):
+            entry |= self._planned(row, plan_divided(networks[0], self.board))
             entry["costs"]["outlier_share"] = networks[0].division.share
+            return entry
+        self.programs.mkdir(parents=True, exist_ok=True)
+        save_program(networks[0].program, self._program_file(key))
+        return entry | self._planned(row, self._plan(row, networks[0].program))
+
+    def _planned(self, row: Row, plan: Planned) -> Entry:
+        entry: Entry = {"planned_with": self.source, "costs": plan.describe(self._stage_layers)}
         if self.effort.is_emulated and row.is_emulated:
             entry["emulated"] = self._emulated(row, plan)
         return entry
@@ -137,10 +145,19 @@ class _Measuring:
         known = self.store.evaluation(self.case.id, digest)
         return known or {"digest": digest, **half.evaluate(row, network).as_json()}
 
-    def _plan(self, row: Row, network: Network) -> Planned:
-        if isinstance(network, DividedNetwork):
-            return plan_divided(network, self.board)
-        return plan_network(network, self.board, self.ample, row.patches)
+    def _plan(self, row: Row, program: Program) -> Planned:
+        return plan_program(program, self.board, self.ample, row.patches)
+
+    @cached_property
+    def _stage_layers(self) -> frozenset[str]:
+        """The layers in the stage."""
+        about = self.store.about(self.case.id)
+        if "stage_layers" not in about:
+            calibration = [len(half.calibration) for half in self.halves]
+            images = sum(len(half.evaluation) for half in self.halves)
+            about |= {"board": BOARD, "calibration": calibration, "images": images}
+            about["stage_layers"] = sorted(self.halves[0].stage_layers)
+        return frozenset(about["stage_layers"])
 
     def _emulated(self, row: Row, plan: Planned) -> Entry:
         is_dynamic = row.classes is not None and row.classes.mode == "dynamic"
@@ -155,7 +172,8 @@ class _Measuring:
     def _eight_bits(self) -> dict[str, float]:
         """BitOPs by layer of the board's own plan for 8 bits."""
         network = self.halves[0].choose(EIGHT_BITS)
-        return bitops_by_layer(self._plan(EIGHT_BITS, network).selections)
+        assert not isinstance(network, DividedNetwork)
+        return bitops_by_layer(self._plan(EIGHT_BITS, network.program).selections)
 
     @cached_property
     def halves(self) -> tuple[Half, Half]:

@@ -17,8 +17,8 @@ class Store:
     """Rows by network and name, written after every change.
 
     An entry holds: `key`, of everything that determines the row but QuantMCU's source; `source`, of that, and its
-    `commit`; `halves`, by half `digest` and figures (`Evaluation.as_json`); `costs`, those of the first half's network;
-    `emulated`, with the `digest` of the firmware. Or `problem`: why there are no figures.
+    `commit`; `halves`, by half `digest` and figures (`Evaluation.as_json`); `costs`, those of the first half's network,
+    and the source `planned_with`; `emulated`, with the `digest` of the firmware. Or `problem`: why there are none.
     """
 
     def __init__(self, path: Path) -> None:
