@@ -1,9 +1,4 @@
-"""VDPC in the compiler: divides the patches of a stage into two classes, each a branch of its own (docs/bitwidths.md).
-
-The stage is one with recomputed halos, since cells of two classes can't carry rows to each other. Both branches have
-the same weights; each one's maps have ranges calibrated on the patches of its class. Those of the outlier class keep 8
-bits, the others take those that VDQS chooses. What the stage reads and writes has 8 bits and one scale.
-"""
+"""The patches of a stage in two classes, and the program and plan that follow."""
 
 from __future__ import annotations
 
@@ -17,7 +12,7 @@ from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.optimize import Optimize
 from quantmcu.codegen.select import AnySelection, StageSelection, select_kernels
 from quantmcu.data import Dataset
-from quantmcu.errors import QuantMCUError, UsageError
+from quantmcu.errors import QuantMCUError
 from quantmcu.ir import Graph
 from quantmcu.ir.verify import verify
 from quantmcu.memory.budget import Budget, ram_error
@@ -25,8 +20,8 @@ from quantmcu.memory.planner import DoesNotFitError
 from quantmcu.patch.candidate import Candidate
 from quantmcu.patch.classes import with_dynamic_classes, with_static_classes
 from quantmcu.patch.request import PatchRequest
-from quantmcu.patch.search import Search, divided
-from quantmcu.planning import PlannedNetwork, describe_stage, fits, place, single_stages, stage_search
+from quantmcu.patch.search import divided
+from quantmcu.planning import PlannedNetwork, describe_stage, place, stage_search
 from quantmcu.program.lower import lower
 from quantmcu.program.program import Program
 from quantmcu.program.stages import OutlierTest, PatchStage
@@ -34,7 +29,6 @@ from quantmcu.progress import StageClock
 from quantmcu.quant import Calibration, quantize
 from quantmcu.quant.calibrate import run_float
 from quantmcu.quant.vdpc import (
-    DEFAULT_PHI,
     Classes,
     ValueModel,
     branch_graph,
@@ -44,76 +38,8 @@ from quantmcu.quant.vdpc import (
     static_classes,
 )
 from quantmcu.targets import Board
-
-MODES = ("auto", "off", "dynamic", "static")
-GRID = "3x3"
-"""Of the stage where none was asked for, as in the paper's figures."""
-
-
-@dataclass(frozen=True)
-class ClassesRequest:
-    """What the user wants of VDPC.
-
-    Attributes:
-        mode: "dynamic": decided at run time; "static": by position; "off"; "auto": see `is_tried`.
-        phi: central mass of the values that are no outliers.
-        fraction: a patch with more than this share of outliers is of the outlier class.
-
-    Raises:
-        UsageError: there is no such choice.
-    """
-
-    mode: str = "auto"
-    phi: float = DEFAULT_PHI
-    fraction: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise UsageError(f"unknown value '{self.mode}'", "--vdpc", hint=f"one of {', '.join(MODES)}")
-        if not 0 < self.phi < 1:
-            hint = "a share between 0 and 1, such as 0.96"
-            raise UsageError(f"{self.phi:g} is out of range", "--phi", hint=hint)
-        if not 0 <= self.fraction < 1:
-            hint = "a share from 0 (one outlier suffices) to below 1"
-            raise UsageError(f"{self.fraction:g} is out of range", "--outlier-fraction", hint=hint)
-
-    @property
-    def is_asked_for(self) -> bool:
-        """Whether the user wants classes, whatever they are worth."""
-        return self.mode in ("dynamic", "static")
-
-    def check(self, mixed: bool, reduction: float | None, patches: PatchRequest) -> None:
-        """Refuses what contradicts the other options; `mixed`: maps may have fewer than 8 bits.
-
-        Raises:
-            UsageError: it does.
-        """
-        if not self.is_asked_for:
-            return
-        option = f"--vdpc {self.mode}"
-        if not mixed:
-            raise UsageError("needs --bits mixed", option, "with 8 bits everywhere both classes would be the same")
-        if reduction is not None:
-            why = "it lowers maps for the whole network, VDPC for some of the patches"
-            raise UsageError("does not go with --bitops-reduction", option, why, "leave out one of them")
-        if patches.patch == "off":
-            raise UsageError("needs patches, and --patch is off", option, hint="leave out --patch off")
-        if patches.halo not in (None, "recompute"):
-            raise UsageError(
-                f"does not go with --halo {patches.halo}",
-                option,
-                "cells of two classes have different scales: they can't hand rows to each other",
-                "leave out --halo; VDPC computes halos again",
-            )
-
-    def is_tried(self, mixed: bool, reduction: float | None, patches: PatchRequest) -> bool:
-        """Whether patches are divided: where asked for; by "auto" where a stage with recomputed halos is.
-
-        By "auto" it is then taken only where it measures better than random patches (`quantmcu/pipeline.py`).
-        """
-        if self.mode != "auto":
-            return self.mode != "off"
-        return mixed and reduction is None and patches.is_forced and patches.halo == "recompute"
+from quantmcu.vdpc.request import ClassesRequest
+from quantmcu.vdpc.stage import stage_for_classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,7 +242,7 @@ def divide_patches(
     """
     program = lower(quantize(graph, calibration))
     search = stage_search(program, board, budget, replace(patches, halo="recompute"), clock.advance, optimize)
-    candidate = _stage_for_classes(search, patches, board, budget)
+    candidate = stage_for_classes(search, patches, board, budget)
     stage = _first_stage(candidate.program)
     tensor = stage.inputs[0]
     qparams = program.values[tensor].qparams
@@ -340,9 +266,7 @@ def divide_patches(
     )
 
 
-def _tested(
-    graph: Graph, samples: Dataset, test: OutlierTest, program: Program, stage: PatchStage
-) -> list[Classes]:
+def _tested(graph: Graph, samples: Dataset, test: OutlierTest, program: Program, stage: PatchStage) -> list[Classes]:
     """By sample, what the test says of the cells of `stage`; `program`: has the scale of what is tested."""
     qparams = program.values[test.tensor].qparams
     assert qparams is not None
@@ -351,48 +275,3 @@ def _tested(
         classify(test, qparams.quantize(values[test.tensor]), regions)
         for values in run_float(graph, samples, [test.tensor])
     ]
-
-
-def _stage_for_classes(search: Search, patches: PatchRequest, board: Board, budget: Budget) -> Candidate:
-    """The stage that takes the fewest BitOPs if half of its patches get half of the bits, of those that fit.
-
-    Without a grid asked for it has 3x3 patches. If no such stage fits and nothing was asked for, the fastest plan.
-    """
-    asked = patches if patches.grid else replace(patches, patch=GRID)
-    candidates = [c for c in single_stages(search, asked) if _macs_inside(c)]
-    candidates.sort(key=_macs_with_narrow_patches)
-    fitting = next((c for c in candidates if fits(c, budget)), None)
-    if fitting is None and not patches.is_forced:
-        candidates = [c for c in search.run() if c.stages and _macs_inside(c)]
-        fitting = next((c for c in candidates if fits(c, budget)), None)
-    if fitting is not None:
-        return fitting
-    if not candidates:
-        raise QuantMCUError(
-            "the network has no patch stage whose patches could be divided into classes",
-            "",
-            "no map early in it is all that the later layers need, its first layers need whole maps, or the stage is a "
-            "single layer",
-            "another --patch or --split-at, or --vdpc off",
-        )
-    smallest = min(candidates, key=lambda c: c.arena_bytes)
-    raise QuantMCUError(
-        f"no patch stage with recomputed halos fits: the smallest needs {smallest.arena_bytes:,} bytes of RAM for "
-        f"feature maps, {board.id} has {budget.arena_bytes:,}",
-        describe_stage(smallest.stages[0], "recompute"),
-        "VDPC can't carry rows from patch to patch, which saves RAM",
-        "more patches (--patch 6x6), another end (--split-at), or --vdpc off",
-    )
-
-
-def _macs_with_narrow_patches(candidate: Candidate) -> float:
-    """Multiply-accumulates, where those inside the stage (behind its first maps) count three quarters."""
-    return candidate.macs - _macs_inside(candidate) / 4
-
-
-def _macs_inside(candidate: Candidate) -> int:
-    """Multiply-accumulates with maps that may have fewer bits: those that the first stage makes and reads."""
-    item = next(item for item in candidate.selections if isinstance(item, StageSelection))
-    return sum(inner.macs for inner in item.selections if inner.step.inputs[0] not in item.stage.inputs)
-
-
