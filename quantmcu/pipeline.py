@@ -180,67 +180,81 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     clock = StageClock(progress or SilentProgress())
     board = request.board if isinstance(request.board, Board) else load_board(request.board)
     out = request.out or Path.cwd() / f"{request.model.stem}-{board.id}"
+    _check(request, out)
+    prepared = prepare_model(request, board, clock, OPTION if request.max_accuracy_drop is not None else None)
+    budget = prepared.chooser.budget
+    network = _compile(request, prepared, board, clock)
+    with replacing_folder(out) as folder:
+        with clock.stage("write"):
+            picture = _write(folder, request, prepared, network, board)
+        built = None
+        if request.build:
+            with clock.stage("build"):
+                built = build_project(folder, board, toolchain=request.toolchain, heat=network.emitted.heat)
+        digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
+        facts = describe(
+            request.model.name, digest, board, budget, network, prepared.dataset, prepared.input_format, clock, built,
+            picture,
+        )  # fmt: skip
+        result = Result(folder, facts | {"files": fingerprints(folder)})
+        result.save()
+        write_report(result)
+    return Result.load(out)
+
+
+def _check(request: CompileRequest, out: Path) -> None:
+    """Refuses what contradicts itself or can't be written before any work is done."""
     check_optimize(request.optimize)
-    request.patches, request.bitwidths, request.classes  # noqa: B018  (refuses what contradicts itself before any work is done)
+    request.patches, request.bitwidths, request.classes  # noqa: B018  (they check themselves)
     check_drop(request.max_accuracy_drop, request.bitwidths, request.vdpc)
     require_harness(request.harness)
     check_output(out)
     if request.build:
         require_compiler(request.toolchain)
 
-    prepared = prepare_model(request, board, clock, OPTION if request.max_accuracy_drop is not None else None)
-    graph, dataset, chooser, budget = prepared.graph, prepared.dataset, prepared.chooser, prepared.chooser.budget
-    limit = None
+
+def _compile(request: CompileRequest, prepared: PreparedModel, board: Board, clock: StageClock) -> CompiledNetwork:
+    """Chooses bits and plan, and generates the C."""
+    chooser, classes = prepared.chooser, None
     if request.max_accuracy_drop is not None and prepared.held_out is not None:
         limit = DropLimit(request.max_accuracy_drop, prepared.original, prepared.held_out)
-    if limit is None:
-        classes = divide(chooser, request.bitwidths, request.classes, request.optimize)
-        chosen_bits = chooser.choose(request.bitwidths) if classes is None else classes.network
+        bits = limit.choose(chooser, request.bitwidths)
     else:
-        classes, chosen_bits = None, limit.choose(chooser, request.bitwidths)
-    program = chosen_bits.program
-    quantized = chosen_bits.graph if classes is None else classes.branches[0]  # ONNX has no branches by value
+        classes = divide(chooser, request.bitwidths, request.classes, request.optimize)
+        bits = chooser.choose(request.bitwidths) if classes is None else classes.network
+    quantized = bits.graph if classes is None else classes.branches[0]  # ONNX has no branches by value
     with clock.stage("plan"):
-        if classes is None:
-            planned = chooser.plan(chosen_bits)
-            if planned.overflow is not None and request.build:
-                raise planned.overflow
-        else:
-            planned = classes.plan(board, budget)
+        planned = chooser.plan(bits) if classes is None else classes.plan(board, chooser.budget)
+        if planned.overflow is not None and request.build:
+            raise planned.overflow
         for note in (*planned.notes, *([str(planned.overflow)] if planned.overflow else [])):
             clock.note(note)
     with clock.stage("generate"):
         chosen = planned.candidate
         emitted = emit_model(chosen.program, chosen.selections, chosen.timeline, planned.memory)
-        _check_flash(emitted, budget, board, request, clock)
-        network = CompiledNetwork(graph, quantized, program, planned, emitted, chosen_bits.search, classes)
+        _check_flash(emitted, chooser.budget, board, request, clock)
+    return CompiledNetwork(prepared.graph, quantized, bits.program, planned, emitted, bits.search, classes)
 
-    with replacing_folder(out) as folder:
-        with clock.stage("write"):
-            input_bytes = sum(program.values[name].nbytes for name in program.inputs)
-            harness = harness_files(request.harness, request.model.stem, input_bytes)
-            write_project(folder, board, emitted.files, name=program.name, harness=harness)
-            onnx.save(prepared.model, str(folder / "float.onnx"))
-            onnx.save(export_onnx(quantized, qdq=True), str(folder / "quantized.onnx"))
-            save_program(program if classes is None else chosen.program, folder / "program.npz")
-            if prepared.preprocess is not None:
-                write_preprocess_file(prepared.preprocess, folder / "preprocess.toml")
-            picture = sample_picture(dataset, input_specs(prepared.original), prepared.preprocess)
-            if picture is not None:
-                (folder / PICTURE).write_bytes(picture)
-        built = None
-        if request.build:
-            with clock.stage("build"):
-                built = build_project(folder, board, toolchain=request.toolchain, heat=emitted.heat)
-        digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
-        facts = describe(
-            request.model.name, digest, board, budget, network, dataset, prepared.input_format, clock, built,
-            PICTURE if picture else None,
-        )  # fmt: skip
-        result = Result(folder, facts | {"files": fingerprints(folder)})
-        result.save()
-        write_report(result)
-    return Result.load(out)
+
+def _write(
+    folder: Path, request: CompileRequest, prepared: PreparedModel, network: CompiledNetwork, board: Board
+) -> str | None:
+    """Writes everything but firmware, result and report; returns the file of a calibration image, or None."""
+    program = network.program
+    input_bytes = sum(program.values[name].nbytes for name in program.inputs)
+    harness = harness_files(request.harness, request.model.stem, input_bytes)
+    write_project(folder, board, network.emitted.files, name=program.name, harness=harness)
+    onnx.save(prepared.model, str(folder / "float.onnx"))
+    onnx.save(export_onnx(network.quantized, qdq=True), str(folder / "quantized.onnx"))
+    executed = program if network.classes is None else network.planned.candidate.program
+    save_program(executed, folder / "program.npz")
+    if prepared.preprocess is not None:
+        write_preprocess_file(prepared.preprocess, folder / "preprocess.toml")
+    picture = sample_picture(prepared.dataset, input_specs(prepared.original), prepared.preprocess)
+    if picture is None:
+        return None
+    (folder / PICTURE).write_bytes(picture)
+    return PICTURE
 
 
 @dataclass(frozen=True, eq=False)
