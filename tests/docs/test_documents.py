@@ -165,6 +165,15 @@ def test_every_folder_of_the_compiler_is_in_the_architecture() -> None:
     assert [folder.name for folder in folders if f"quantmcu/{folder.name}/" not in text and folder.name != "ir"] == []
 
 
+def test_every_module_of_the_compiler_is_in_the_architecture() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    modules = [path.name for path in (ROOT / "quantmcu").glob("*.py") if not path.name.startswith("__")]
+    assert modules
+    assert [name for name in modules if f"`{name}`" not in text] == []
+    named = re.findall(r"`(\w+\.py)`", text)
+    assert [name for name in named if name not in modules and not list((ROOT / "quantmcu").rglob(name))] == []
+
+
 def test_public_functions_are_documented() -> None:
     for name in quantmcu.__all__:
         thing = getattr(quantmcu, name)
