@@ -4,7 +4,7 @@
     python -m benchmarks.subbyte --network mobilenetv2 --json cycles.json
     python -m benchmarks.subbyte --fit wide               new costs for quantmcu/codegen/kernels/outer_cost.py
 
-w4a4: weights and both maps of 4 bits; w2a2 likewise; w2a8: weights of 2 bits, maps of 8; dense: weights take no more
+w4a4: weights and both maps of 4 bits; w2a2 likewise; w2a8, w4a8: maps of 8 bits; dense: weights take no more
 flash than their bits. Of 8 bits, the kernel that would be chosen. It is unproven whether SMLAL occupies Cortex-M7's
 multiplier for one cycle or two: both are shown. Cycles of the core alone. Every output is compared with the reference.
 """
@@ -27,7 +27,7 @@ from benchmarks.layers import LAYERS, Layer
 from quantmcu.codegen.kernel import Core, Kernel, StepContext
 from quantmcu.codegen.kernels.convolution import convolution_of
 from quantmcu.codegen.kernels.outer_cost import OUTER_COSTS, work_of_dense, work_of_outer
-from quantmcu.codegen.kernels.outer_generated import best_outer_plan
+from quantmcu.codegen.kernels.outer_generated import PackedOuterGenerated, best_outer_plan
 from quantmcu.codegen.kernels.outer_plan import OuterPlan
 from quantmcu.codegen.optimize import constant_bytes
 from quantmcu.codegen.registry import Facts, all_kernels, choose_kernel
@@ -37,9 +37,13 @@ from quantmcu.program.fixed_point import requantize_for
 
 Bits = tuple[int, int]  # of weights and maps
 Step = tuple[Layer, str, Kernel, StepContext, NDArray[np.uint8]]
-MIXES: Mapping[str, Bits] = {"w4a4": (4, 4), "w2a2": (2, 2), "w2a8": (2, 8)}
+MIXES: Mapping[str, Bits] = {"w4a4": (4, 4), "w2a2": (2, 2), "w2a8": (2, 8), "w4a8": (4, 8)}
 _DEVIATION = {4: 2.7, 2: 0.75}  # of weights: normally distributed ones with scales of least squared error
-_KERNELS = {"": "packed_outer_generated", " dense": "packed_outer_dense_generated"}
+_KERNELS = {
+    "": "packed_outer_generated",
+    " dense": "packed_outer_dense_generated",
+    " dense, large": "packed_outer_dense_large_generated",
+}
 
 
 @dataclass(frozen=True)
@@ -116,8 +120,9 @@ def steps(arguments: argparse.Namespace) -> Iterator[Step]:
                 yield layer, "w8a8", choose_kernel([(context, 1)], Facts()), context, codes
             for name, bits in MIXES.items():
                 context, codes = narrow(layer, bits, core)
-                if by_name[_KERNELS[""]].unsupported(context) is None:
-                    yield from ((layer, name + suffix, kernel, context, codes) for suffix, kernel in kinds.items())
+                for suffix, kernel in kinds.items():
+                    if kernel.unsupported(context) is None:
+                        yield layer, name + suffix, kernel, context, codes
 
 
 def _fits(fit: str | None, suffix: str) -> bool:
@@ -163,7 +168,10 @@ def report_fit(found: list[Step], dense: bool, console: Console) -> None:
         for kernel, context, codes in mine:
             plan = best_outer_plan(context)
             assert isinstance(plan, OuterPlan)
-            works.append(work_of_outer(plan, context) | (work_of_dense(plan, context) if dense else {}))
+            assert isinstance(kernel, PackedOuterGenerated)
+            scratch = kernel.dense_scratch
+            added = {} if scratch is None else work_of_dense(plan, context, scratch)
+            works.append(work_of_outer(plan, context) | added)
             cycles.append(sum(result.cycles for result in run_step(elf, kernel, context, codes)))
         costs, error = fit_costs(works, cycles, OUTER_COSTS[core] if dense else None)
         Console(width=100).print({core: costs}, f"largest relative error {error:.1%} of {len(works)} layers")

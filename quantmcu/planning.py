@@ -108,7 +108,7 @@ def same_plan(
     """
     on_demand = bool(candidate.program.on_demand)
     split = divided(program, candidate.stages, candidate.channel_parts, on_demand=on_demand)
-    selections = select_kernels(split, Core.of(board, optimize), constant_bytes=budget.safe_constant_bytes)
+    selections = select_kernels(split, Core.of(board, optimize), constant_bytes=budget.network_bytes)
     found = replace(candidate, program=split, selections=selections)
     return [found, *leaner(found)]
 
@@ -201,7 +201,7 @@ def stage_search(
         advance,
         halo_modes=HALO_MODES if request.halo is None else (request.halo,),
         input_on_demand=request.input_on_demand,
-        constant_bytes=budget.safe_constant_bytes,
+        constant_bytes=budget.network_bytes,
     )
 
 

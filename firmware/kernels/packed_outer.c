@@ -35,7 +35,7 @@ static state start(const qmcu_packed_outer_params *layer, const uint8_t *input, 
     s.neighbours = layer->kernel_height * layer->kernel_width * layer->stride_y * layer->stride_x == 1 &&
                    s.all == layer->input_height * layer->input_width;
     s.pixel_bytes = (layer->input_bytes + 3) & ~3;
-    s.tile_words = 2 * layer->parts * layer->part_inputs;
+    s.tile_words = 2 * layer->inputs;
     s.weights = s.tiles + layer->groups_at_once * s.tile_words;
     s.padding = (uint8_t *)(s.weights + (scheme->expand ? layer->blocks_at_once * layer->block_words : 0));
     s.aligned = s.padding + s.pixel_bytes;
@@ -117,18 +117,16 @@ static void unstage(const state *s, uint8_t *staged, uint8_t *output, int32_t co
 /* Puts the weights of so many blocks into the job: where they are in flash, or expanded. */
 static void find_weights(const state *s, qmcu_packed_outer_job *job, int32_t blocks, const uint32_t **stored)
 {
-    const int32_t words = s->layer->block_words;
     if (s->scheme->expand) {
-        for (int32_t i = 0; i < blocks; i++) {
-            uint32_t *const target = s->weights + i * words;
-            *stored = s->scheme->expand(target, *stored, s->layer->parts, s->layer->part_inputs);
-        }
+        uint32_t *end = s->weights;
+        for (int32_t i = 0; i < blocks; i++)
+            end = s->scheme->expand(end, stored, s->layer->inputs);
         job->weights = s->weights;
-    } else {
+        job->weights_end = end;
+    } else { /* all blocks */
         job->weights = *stored;
-        *stored += blocks * words;
+        job->weights_end = *stored + s->layer->weight_words;
     }
-    job->weights_end = job->weights + blocks * words;
 }
 
 /* All channels of some groups, the first of which starts at pixel `first`; `direct` of them are stored where they belong. */
@@ -137,7 +135,7 @@ static void run_groups(const state *s, uint8_t *output, int32_t first, int32_t g
     const qmcu_packed_outer_params *const layer = s->layer;
     const uint32_t *stored = layer->weights;
     const int32_t group_bytes = s->pixels * s->pitch;
-    qmcu_packed_outer_job job = {.pitch = s->pitch, .part_bytes = 8 * layer->part_inputs, .zero_point = layer->zero_point};
+    qmcu_packed_outer_job job = {.pitch = s->pitch, .zero_point = layer->zero_point};
     for (int32_t i = 0; i < groups; i++) {
         const int32_t pixel = first + i * s->pixels;
         (s->neighbours ? fill_neighbours : fill_fields)(s, s->tiles + i * s->tile_words, pixel, s->all - pixel);

@@ -13,12 +13,13 @@
  * Tile: what one group of 2n pixels sees (im2col); for each input the word of the first n pixels and that of the others.
  * Inputs: [ky][kx][channel], the channels of a tap filled up to whole words of the map; these meet weights of 0.
  *
- * Weights: blocks of four channels 0 1 2 3, in the order 0 2 1 3, as word 0 holds channels 0 and 2. A block: for each part
- * four words of start values (lower and upper register for word 0, then for word 1), and for each input words 0 and 1; then four
- * biases, less the start values and shifted left as the requantization says; then four multipliers.
+ * Weights: blocks of four channels 0 1 2 3, in the order 0 2 1 3, as word 0 holds channels 0 and 2. A block: for each part the
+ * bytes of its inputs in the tile, four words of start values (lower and upper register for word 0, then for word 1), and for
+ * each input words 0 and 1; then four biases, less the start values and shifted left as the requantization says; then four
+ * multipliers. How the inputs are divided depends on the block.
  *
- * Dense weights: the same, but the two weights of a word take 2b bits, the lower ones for w'; a part has a multiple of four
- * inputs. Some blocks at a time are expanded in scratch memory, and used for the pixels of several groups. */
+ * Dense weights: the same, but the two weights of a word take 2b bits (packed_outer_expand.c); a part has a multiple of
+ * four inputs. Some blocks at a time are expanded in scratch memory, and used for the pixels of several groups. */
 #ifndef QMCU_PACKED_OUTER_H
 #define QMCU_PACKED_OUTER_H
 
@@ -39,9 +40,9 @@ typedef struct {
                              are clamped and packed then: for channels that are no multiple of four, and narrow activations */
     int32_t backwards;    /* from the last pixels to the first, so that a larger output may run in place */
     int32_t blocks;       /* of channels */
-    int32_t block_words;  /* words of the weights of a block */
-    int32_t parts;        /* of the inputs */
-    int32_t part_inputs;  /* words of weights and pixels in a part; more than the map has meet weights of 0 */
+    int32_t block_words;  /* words of the weights of the largest block */
+    int32_t weight_words; /* and of all of them, unless weights are dense */
+    int32_t inputs;       /* in the tile; more than the map has meet weights of 0 */
     int32_t groups_at_once; /* of pixels, each with a tile of its own */
     int32_t blocks_at_once; /* of channels; all of them unless weights are dense */
     int32_t zero_point, low, high;
@@ -53,9 +54,8 @@ typedef struct {
     const uint32_t *tile_end;
     const uint32_t *weights;
     const uint32_t *weights_end;
-    uint8_t *output;    /* codes of four channels a block, packed */
-    int32_t pitch;      /* bytes from an output pixel to the next */
-    int32_t part_bytes; /* of the tile */
+    uint8_t *output; /* codes of four channels a block, packed */
+    int32_t pitch;   /* bytes from an output pixel to the next */
     int32_t zero_point;
 } qmcu_packed_outer_job;
 
@@ -64,8 +64,9 @@ typedef uint32_t *(*qmcu_packed_outer_fill)(uint32_t *tile, const uint8_t *const
 
 #define QMCU_PACKED_OUTER_MAX_PIXELS 6
 
-/* Writes weights of `parts` parts of `inputs` inputs to where a block function reads them; returns what follows them. */
-typedef const uint32_t *(*qmcu_packed_outer_expand)(uint32_t *target, const uint32_t *dense, int32_t parts, int32_t inputs);
+/* Writes the weights of a block of `inputs` inputs to `target`, where a block function reads them; returns their end there.
+ * Moves `dense` to what follows them. */
+typedef uint32_t *(*qmcu_packed_outer_expand)(uint32_t *target, const uint32_t **dense, int32_t inputs);
 
 typedef struct {
     int32_t fields;
@@ -81,8 +82,8 @@ typedef struct {
 void qmcu_packed_outer(const qmcu_packed_outer_params *layer, const uint8_t *input, uint8_t *output, void *scratch,
                        const qmcu_packed_outer_scheme *scheme);
 
-const uint32_t *qmcu_packed_outer_expand_w4(uint32_t *target, const uint32_t *dense, int32_t parts, int32_t inputs);
-const uint32_t *qmcu_packed_outer_expand_w2(uint32_t *target, const uint32_t *dense, int32_t parts, int32_t inputs);
+uint32_t *qmcu_packed_outer_expand_w4(uint32_t *target, const uint32_t **dense, int32_t inputs);
+uint32_t *qmcu_packed_outer_expand_w2(uint32_t *target, const uint32_t **dense, int32_t inputs);
 
 /* x<bits of the map>_w<bits of the weights>_<n> */
 uint32_t *qmcu_packed_outer_fill_x8_w2_2(uint32_t *tile, const uint8_t *const *pixels, int32_t words);

@@ -2,40 +2,52 @@
 #include "dsp.h"
 #include "packed_outer.h"
 
-enum { START_WORDS = 4, CONSTANT_WORDS = 8 };
+enum { HEADER_WORDS = 5, CONSTANT_WORDS = 8, AT_ONCE = 8 };
 
-static const uint32_t *copy(uint32_t *target, const uint32_t *source, int32_t words)
+static void copy(uint32_t *target, const uint32_t *source, int32_t words)
 {
     for (; words > 0; words--) {
         *target++ = *source++;
     }
-    return source;
 }
 
-/* `bits` of a weight, a constant: a word holds 32 / (2 bits) pairs, the weight for the upper register in the lower bits. */
-DSP_INLINE const uint32_t *expand(uint32_t *target, const uint32_t *dense, int32_t parts, int32_t inputs, int32_t bits)
+/* `bits` of a weight, a constant: a word holds 32 / (2 bits) pairs; rotated right by 2 `bits` times its number, each has the
+ * weight for the upper register in the highest bits, and in the lowest ones the other weight, plus 2^(bits - 1). */
+DSP_INLINE uint32_t *expand(uint32_t *target, const uint32_t **dense, int32_t inputs, int32_t bits)
 {
-    for (; parts > 0; parts--) {
-        dense = copy(target, dense, START_WORDS);
-        target += START_WORDS;
-        for (uint32_t *const end = target + 2 * inputs; target != end; target += 16 / bits) {
-            const uint32_t word = *dense++;
+    const uint32_t middle = 1u << (bits - 1), mask = (2 * middle - 1u) | ~0u << (32 - bits);
+    const uint32_t *source = *dense;
+    while (inputs > 0) {
+        const int32_t part = (int32_t)(source[0] / 8u);
+        copy(target, source, HEADER_WORDS);
+        target += HEADER_WORDS;
+        source += HEADER_WORDS;
+        for (uint32_t *const end = target + 2 * part; target != end; target += AT_ONCE) {
+            const uint32_t first = source[0], second = bits == 4 ? source[1] : first;
+            uint32_t pairs[AT_ONCE];
+            source += bits / 2;
 #pragma GCC unroll 8
-            for (int32_t i = 0; i < 16 / bits; i++) {
-                const uint32_t pair = word << (32 - 2 * bits * (i + 1)); /* in the highest bits */
-                target[i] = (uint32_t)((int32_t)pair >> (32 - bits)) + (pair << bits & ~0u << (32 - bits));
+            for (int32_t i = 0; i < AT_ONCE; i++) {
+                const uint32_t word = i < 16 / bits ? first : second, right = (uint32_t)(2 * bits * i) % 32u;
+                pairs[i] = ((right == 0 ? word : dsp_rotate(word, right)) & mask) - middle;
             }
+#pragma GCC unroll 8
+            for (int32_t i = 0; i < AT_ONCE; i++)
+                target[i] = pairs[i];
         }
+        inputs -= part;
     }
-    return copy(target, dense, CONSTANT_WORDS);
+    copy(target, source, CONSTANT_WORDS);
+    *dense = source + CONSTANT_WORDS;
+    return target + CONSTANT_WORDS;
 }
 
-const uint32_t *qmcu_packed_outer_expand_w4(uint32_t *target, const uint32_t *dense, int32_t parts, int32_t inputs)
+uint32_t *qmcu_packed_outer_expand_w4(uint32_t *target, const uint32_t **dense, int32_t inputs)
 {
-    return expand(target, dense, parts, inputs, 4);
+    return expand(target, dense, inputs, 4);
 }
 
-const uint32_t *qmcu_packed_outer_expand_w2(uint32_t *target, const uint32_t *dense, int32_t parts, int32_t inputs)
+uint32_t *qmcu_packed_outer_expand_w2(uint32_t *target, const uint32_t **dense, int32_t inputs)
 {
-    return expand(target, dense, parts, inputs, 2);
+    return expand(target, dense, inputs, 2);
 }

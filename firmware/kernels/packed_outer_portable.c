@@ -4,20 +4,22 @@
 #include "requantize.h"
 
 #define CHANNELS 4
+#define HEADER_WORDS 5
 
 typedef struct {
     int32_t weight_bits, fields, stored_bits, shift;
 } scheme;
 
 /* Adds the sums of one word of weights with one word of pixels, over a part of the inputs, to the totals of two channels. */
-static void add_part(const qmcu_packed_outer_job *job, const uint32_t *tile, const uint32_t *weights, int32_t word,
-                     int32_t half, const scheme *s, int32_t totals[CHANNELS][QMCU_PACKED_OUTER_MAX_PIXELS])
+static void add_part(const uint32_t *tile, const uint32_t *weights, int32_t word, int32_t half, const scheme *s,
+                     int32_t totals[CHANNELS][QMCU_PACKED_OUTER_MAX_PIXELS])
 {
     const int32_t distance = (32 - s->weight_bits) / s->fields;
-    const uint32_t *start = weights + 2 * word;
+    const uint32_t *start = weights + 1 + 2 * word;
+    const int32_t words = (int32_t)weights[0] / 4;
     int64_t sum = (int64_t)((uint64_t)start[1] << 32 | start[0]);
-    weights += CHANNELS;
-    for (int32_t i = 0; i < job->part_bytes / 4; i += 2) {
+    weights += HEADER_WORDS;
+    for (int32_t i = 0; i < words; i += 2) {
         sum += (int64_t)(int32_t)weights[i + word] * (int32_t)tile[i + half];
     }
     for (int32_t i = 0; i < s->fields; i++) {
@@ -55,11 +57,13 @@ void qmcu_packed_outer_portable(const qmcu_packed_outer_job *job, int32_t weight
     const uint32_t *weights = job->weights;
     for (uint8_t *output = job->output; weights != job->weights_end; output += CHANNELS * stored_bits / 8) {
         int32_t totals[CHANNELS][QMCU_PACKED_OUTER_MAX_PIXELS] = {{0}};
-        for (const uint32_t *tile = job->tile; tile != job->tile_end; tile += job->part_bytes / 4) {
+        for (const uint32_t *tile = job->tile; tile != job->tile_end;) {
+            const int32_t words = (int32_t)weights[0] / 4; /* of the part */
             for (int32_t i = 0; i < 4; i++) {
-                add_part(job, tile, weights, i / 2, i % 2, &s, totals);
+                add_part(tile, weights, i / 2, i % 2, &s, totals);
             }
-            weights += CHANNELS + job->part_bytes / 4;
+            tile += words;
+            weights += HEADER_WORDS + words;
         }
         store(job, output, weights, &s, totals);
         weights += 2 * CHANNELS;

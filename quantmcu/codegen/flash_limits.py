@@ -13,6 +13,9 @@ from quantmcu.errors import QuantMCUError
 if TYPE_CHECKING:
     from quantmcu.codegen.select import Selection
 
+MOST_CYCLES_PER_BYTE = 50
+"""That a kernel of fewer constants may lose: weights of fewer bits are the better way to save more."""
+
 
 def with_less_code(selections: Sequence[Selection], limit: int) -> dict[Selection, Selection]:
     """What takes the place of each: of those files that fewest cycles are lost without, none is kept.
@@ -36,14 +39,14 @@ def with_less_code(selections: Sequence[Selection], limit: int) -> dict[Selectio
 
 
 def with_fewer_constants(selections: Sequence[Selection], limit: int) -> dict[Selection, Selection]:
-    """What takes the place of each, so that all constants have at most `limit` bytes, or as few as possible.
+    """What takes the place of each, so that constants and generated code have at most `limit` bytes in all.
 
-    Kernels that store weights wider than their bits give way to others, first where a byte costs fewest cycles.
+    Kernels that store weights wider than their bits give way to others, first where a byte costs fewest cycles. None
+    does where a byte would cost more than `MOST_CYCLES_PER_BYTE`: what is left of the excess, no kernel can mend.
     """
     kept = {selection: selection for selection in selections}
-    total = sum(map(_constants_of, selections))
     smaller: dict[Selection, Selection | None] = {}
-    while total > limit:
+    while _network_bytes(kept.values()) > limit:
         costs: dict[Selection, float] = {}
         for first, selection in kept.items():
             if selection not in smaller:
@@ -52,14 +55,19 @@ def with_fewer_constants(selections: Sequence[Selection], limit: int) -> dict[Se
             if other is not None:
                 saved = _constants_of(selection) - _constants_of(other)
                 costs[first] = (other.cycles - selection.cycles) / saved
-        if not costs:
+        changed = min(costs, key=lambda first: costs[first], default=None)
+        if changed is None or costs[changed] > MOST_CYCLES_PER_BYTE:
             break
-        changed = min(costs, key=lambda first: costs[first])
         other = smaller[kept[changed]]
         assert other is not None
-        total += _constants_of(other) - _constants_of(kept[changed])
         kept[changed] = other
     return kept
+
+
+def _network_bytes(selections: Iterable[Selection]) -> int:
+    """Constants, and generated code, which steps may share."""
+    chosen = list(selections)
+    return sum(map(_constants_of, chosen)) + sum(_generated(chosen).values())
 
 
 def _flash(selection: Selection) -> list[tuple[Kernel, FlashFacts]]:

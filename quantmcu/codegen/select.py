@@ -224,7 +224,7 @@ def select_kernels(
         program: with or without patch stages.
         core: to run on.
         facts: answers of kernels about the same steps, from earlier selections.
-        constant_bytes: flash for weights and tables; None: any.
+        constant_bytes: flash for weights, tables and generated code; None: any.
 
     Raises:
         QuantMCUError: a step that no kernel computes.

@@ -32,6 +32,7 @@ def fastest_candidates(search: Search, limit: int) -> Iterator[Candidate]:
     not for ever.
     """
     route = fastest_route(search, int(limit * _LEEWAY))
+    layers = [] if search.free else [one for one in leaner(search.layers, limit) if one.arena_bytes <= limit]
     for _ in range(_MOST_BATCHES):
         batch: list[Route] = []
         most = float("inf")
@@ -40,14 +41,19 @@ def fastest_candidates(search: Search, limit: int) -> Iterator[Candidate]:
             if route.nbytes <= limit:
                 most = min(most, route.cycles * _ALIKE)
             route = fastest_route(search, route.nbytes - 1)
-        yield from _evaluated(search, batch, limit)
+        yield from _fastest_first([*layers, *_evaluated(search, batch, limit)])
+        layers = []
 
 
 def _evaluated(search: Search, routes: Sequence[Route], limit: int) -> list[Candidate]:
-    """The routes exactly, and with kernels of less working memory, the fastest first."""
+    """The routes exactly, and with kernels of less working memory."""
     found = [candidate for route in routes if (candidate := search.evaluate_route(route)) is not None]
     leaner_ones = [smaller for candidate in found for smaller in leaner(candidate, limit)]
-    return sorted([*found, *leaner_ones], key=lambda candidate: (candidate.cycles, candidate.arena_bytes))
+    return [*found, *leaner_ones]
+
+
+def _fastest_first(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return sorted(candidates, key=lambda candidate: (candidate.cycles, candidate.arena_bytes))
 
 
 def fastest_route(search: Search, limit: int) -> Route | None:

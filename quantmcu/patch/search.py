@@ -98,7 +98,7 @@ class Search:
         progress: told of split points done and of all.
         halo_modes: those to try.
         input_on_demand: the network's input is no array in RAM: the first stage asks for its parts.
-        constant_bytes: flash for weights and tables; None: any.
+        constant_bytes: flash for weights, tables and generated code; None: any.
 
     Attributes:
         layers: the candidate without stages.
@@ -141,7 +141,7 @@ class Search:
 
     def run(self, most: int = _LARGEST_FRONTIER) -> list[Candidate]:
         """The frontier of memory against predicted cycles, the fastest first; of about `most` candidates."""
-        found = [] if self.free else [self.layers]
+        found = [] if self.free else [self.layers, *leaner(self.layers)]
         routes = self._routes()
         for route in _thinned(routes, most):
             item = self.evaluate_route(route)

@@ -49,7 +49,7 @@ class Division:
     Attributes:
         request: what was asked for.
         core: to run on.
-        constant_bytes: flash for weights and tables.
+        constant_bytes: flash for weights, tables and generated code.
         layers: the network without stages, at 8 bits.
         candidate: the network with the stage, at 8 bits.
         model, test: of the values of the tested tensor.
@@ -256,7 +256,7 @@ def divide_patches(
     return Division(
         request,
         search.core,
-        budget.safe_constant_bytes,
+        budget.network_bytes,
         search.layers,
         candidate,
         model,

@@ -21,13 +21,14 @@ _OPERANDS = ("r2", "r3", "r4", "lr")
 _JOB = {
     name: 4 * index
     for index, name in enumerate(
-        ("tile", "tile_end", "weights", "weights_end", "output", "pitch", "part_bytes", "zero_point")
+        ("tile", "tile_end", "weights", "weights_end", "output", "pitch", "zero_point")
     )
 }
 _PART_END = 4 * len(_JOB)
 _PARKED = _PART_END + 4  # two registers that the requantization frees
 _TOTALS = _PARKED + 8  # sums of several parts
 _SAVED_WORDS = 9
+_HEADER_BYTES = 4 * (1 + CHANNELS)  # of a part
 _STORES = {8: "str.w", 4: "strh.w", 2: "strb.w"}
 
 
@@ -42,7 +43,7 @@ class OuterKernel:
         output_bits: of the codes that it stores.
         shift: left shift of the requantization.
         inputs: unrolled.
-        is_loop: the unrolled code runs several times.
+        is_loop: the unrolled code runs several times for a part of the inputs.
         in_parts: fields are added up in 32-bit totals between parts of the inputs.
     """
 
@@ -59,7 +60,7 @@ class OuterKernel:
     def symbol(self) -> str:
         """C name."""
         core = "m7" if self.dual_issue else "m4"
-        control = "parts" if self.in_parts else "loop" if self.is_loop else "unrolled"
+        control = ("loop" if self.is_loop else "unrolled") + ("_parts" if self.in_parts else "")
         shift = f"_shift{self.shift}" if self.shift else ""
         return (
             f"qmcu_packed_outer_{core}_w{self.weight_bits}_4x{self.pixels}_{self.inputs}_{control}"
@@ -170,9 +171,10 @@ class _Generator:
     def lines(self) -> list[str]:
         """The whole function."""
         k = self.kernel
-        block = [*self._start_part(), *self._inputs()]
+        block = [*self._ordered(self._start_part()), *self._inputs()]
         if k.in_parts:
-            block = [*self._start_totals(), "5: @ a part of the inputs", *block, *self._finish_part()]
+            start = self._ordered([*self._start_totals(), *self._start_part()])
+            block = [*start, "5: @ a part of the inputs", *self._inputs(), *self._finish_part()]
         return [
             *self._entry(),
             ".balign 4",
@@ -202,18 +204,19 @@ class _Generator:
     def _start_part(self) -> list[str]:
         """The sums start such that no field ever becomes negative."""
         lines = [
-            f"ldr.w {row[0][h]}, [{_WEIGHTS}, #{8 * i + 4 * h}]" for i, row in enumerate(self.sums) for h in range(2)
+            f"ldr.w {row[0][h]}, [{_WEIGHTS}, #{4 + 8 * i + 4 * h}]"
+            for i, row in reversed(list(enumerate(self.sums)))
+            for h in range(2)
         ]
-        lines += [f"mov.w {row[1][h]}, {row[0][h]}" for row in self.sums for h in range(2)]
-        lines.append(f"add.w {_WEIGHTS}, {_WEIGHTS}, #16")
-        if self.kernel.in_parts:
+        lines += [f"mov.w {row[1][h]}, {row[0][h]}" for row in self.sums[::-1] for h in range(2)]
+        if self.kernel.in_parts and self.kernel.is_loop:
             end = _OPERANDS[0]
             lines += [
-                f"ldr.w {end}, [sp, #{_JOB['part_bytes']}]",
+                f"ldr.w {end}, [{_WEIGHTS}]",
                 f"add.w {end}, {end}, {_TILE}",
                 f"str.w {end}, [sp, #{_PART_END}]",
             ]
-        return self._ordered(lines)
+        return [*lines, f"add.w {_WEIGHTS}, {_WEIGHTS}, #{_HEADER_BYTES}"]
 
     def _inputs(self) -> list[str]:
         """The products of all inputs, or of a part's."""
@@ -221,12 +224,14 @@ class _Generator:
         products, operands = _products(k.inputs), list(_OPERANDS)
         step = 4 * WORDS * k.inputs
         forward = [f"add.w {_WEIGHTS}, {_WEIGHTS}, #{step}"]
+        if k.in_parts or k.is_loop:
+            forward.append(f"add.w {_TILE}, {_TILE}, #{step}")
         body = (order_for_dual_issue if k.dual_issue else order_for_single_issue)(products, operands)
         if not k.is_loop:
             return [*body, *forward]
         end = _OPERANDS[0]
         last = _PART_END if k.in_parts else _JOB["tile_end"]
-        forward += [f"add.w {_TILE}, {_TILE}, #{step}", f"ldr.w {end}, [sp, #{last}]", f"cmp.w {_TILE}, {end}"]
+        forward += [f"ldr.w {end}, [sp, #{last}]", f"cmp.w {_TILE}, {end}"]
         return [".balign 4", "3: @ some inputs", *body, *forward, "bne.w 3b"]
 
     def _start_totals(self) -> list[str]:
@@ -243,22 +248,25 @@ class _Generator:
         return field * self.kernel.field_bits + (self.kernel.weight_bits if half == 0 else 0)
 
     def _finish_part(self) -> list[str]:
-        """Adds the fields to the totals."""
+        """Adds the fields to the totals, and starts the sums of the next part, which the last one ignores."""
         k = self.kernel
         pool, lines = _Pool(_OPERANDS), []
+        last = k.fields - 1
         for i, j, half in ((i, j, half) for i in range(WORDS) for j in range(WORDS) for half in range(2)):
             sum_ = self.sums[i][j][half]
-            for field in range(k.fields):
-                value, total = pool.take(), pool.take()
-                place = f"[sp, #{self._total(i, j, half, field)}]"
-                lines += [
-                    f"ldr.w {total}, {place}",
-                    f"ubfx {value}, {sum_}, #{self._offset(half, field)}, #{k.field_bits}",
-                    f"add.w {total}, {total}, {value}",
-                    f"str.w {total}, {place}",
-                ]
-                pool.give(value, total)
-        end = pool.take()
+            places = [f"[sp, #{self._total(i, j, half, field)}]" for field in range(k.fields)]
+            totals = [pool.take() for _ in places]
+            lines += [f"ldr.w {total}, {place}" for total, place in zip(totals, places, strict=True)]
+            value = pool.take()
+            for field, total in enumerate(totals[:last]):
+                lines.append(f"ubfx {value}, {sum_}, #{self._offset(half, field)}, #{k.field_bits}")
+                lines.append(f"add.w {total}, {total}, {value}")
+            # Nothing lies above the last field.
+            lines.append(f"add.w {totals[last]}, {totals[last]}, {sum_}, lsr #{self._offset(half, last)}")
+            lines += [f"str.w {total}, {place}" for total, place in zip(totals, places, strict=True)]
+            pool.give(value, *totals, *([sum_] if i == 0 else []))  # the others start anew soon
+        lines += self._start_part()
+        end = _OPERANDS[0]
         lines += [f"ldr.w {end}, [sp, #{_JOB['tile_end']}]", f"cmp.w {_TILE}, {end}"]
         return [*self._ordered(lines), "bne.w 5b"]
 
@@ -273,6 +281,7 @@ class _Generator:
             pool.give(register)
         if k.in_parts:
             pool.give(*_SUMS)
+            lines.append(f"sub.w {_WEIGHTS}, {_WEIGHTS}, #{_HEADER_BYTES}")
         zero_point = pool.take()
         lines.append(f"ldr.w {zero_point}, [sp, #{_JOB['zero_point']}]")
         out = ""

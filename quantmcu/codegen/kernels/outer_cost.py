@@ -12,52 +12,54 @@ from quantmcu.codegen.kernel import StepContext
 from quantmcu.codegen.kernels.convolution import convolution_of
 from quantmcu.codegen.kernels.outer_plan import OuterPlan, at_once
 
-OUTER_COSTS: dict[str, Mapping[str, float]] = {  # within 8 % of 153 layers
+OUTER_COSTS: dict[str, Mapping[str, float]] = {  # within 15 % of 204 layers
     "cortex-m4": {
-        "body": 1.041,
-        "passes": 9.362,
-        "blocks": 26.649,
-        "sums": 6.451,
-        "totals": 6.896,
-        "filled": 2.311,
-        "selected": 5.143,
-        "fills": 73.921,
-        "taps": 34.995,
-        "copies": 58.656,
-        "copied": 4.704,
-        "staged": 43.776,
-        "groups": 177.196,
-        "layer": 386.142,
+        "body": 1.036,
+        "passes": 9.697,
+        "blocks": 26.574,
+        "sums": 6.468,
+        "totals": 5.634,
+        "rounds": 0.0,
+        "filled": 2.486,
+        "selected": 5.173,
+        "fills": 70.749,
+        "taps": 34.267,
+        "copies": 71.288,
+        "copied": 4.644,
+        "staged": 46.463,
+        "groups": 172.18,
+        "layer": 308.743,
     },
     "cortex-m7": {
-        "body": 1.004,
-        "passes": 2.077,
-        "blocks": 16.851,
-        "sums": 3.083,
-        "totals": 3.318,
-        "filled": 1.372,
-        "selected": 2.5,
-        "fills": 51.15,
-        "taps": 15.448,
-        "copies": 28.228,
-        "copied": 3.35,
-        "staged": 25.491,
-        "groups": 84.56,
-        "layer": 576.354,
+        "body": 0.996,
+        "passes": 5.082,
+        "blocks": 15.592,
+        "sums": 3.167,
+        "totals": 2.637,
+        "rounds": 1.09,
+        "filled": 1.451,
+        "selected": 2.504,
+        "fills": 52.619,
+        "taps": 14.267,
+        "copies": 36.042,
+        "copied": 3.188,
+        "staged": 25.931,
+        "groups": 84.726,
+        "layer": 536.314,
     },
 }
-DENSE_COSTS: dict[str, Mapping[str, float]] = {  # what dense weights add; within 16 % on Cortex-M4, 20 % on Cortex-M7
-    "cortex-m4": {"expanded": 6.487, "calls": 48.276},
-    "cortex-m7": {"expanded": 3.425, "calls": 30.8},
+DENSE_COSTS: dict[str, Mapping[str, float]] = {  # what dense weights add; all within 6 % of 93 layers of MobileNetV2
+    "cortex-m4": {"expanded": 4.411, "calls": 51.337},
+    "cortex-m7": {"expanded": 2.356, "calls": 29.881},
 }
 
 
-def work_of_dense(plan: OuterPlan, context: StepContext) -> dict[str, float]:
-    """What dense weights add: words of weights `expanded`, `calls` of the block function."""
-    together = at_once(plan, context, dense=True)
+def work_of_dense(plan: OuterPlan, context: StepContext, scratch: int) -> dict[str, float]:
+    """What dense weights add: words of weights `expanded`, `calls` of the block function; `scratch`: see `at_once`."""
+    together = at_once(plan, context, scratch)
     groups, blocks = plan.groups(context), plan.blocks(context)
     return {
-        "expanded": float(-(-groups // together.groups) * blocks * plan.block_words),
+        "expanded": float(-(-groups // together.groups) * plan.weight_words),
         "calls": float(groups * -(-blocks // together.blocks)),
     }
 
@@ -66,9 +68,10 @@ def work_of_outer(plan: OuterPlan, context: StepContext) -> dict[str, float]:
     """What the kernel does.
 
     `body`: cycles of the products by the core's rules; `passes` through the unrolled code; `blocks` and `sums`
-    computed; `totals` added to between parts; `filled` words of the tile, from `selected` bytes of two or three
-    pixels, by `fills`, one a tap and group; `taps` of pixels found one by one; `copies` of pixels that are no whole
-    words, `copied` bytes of them; `staged` codes that are packed afterwards; `groups` of pixels.
+    computed; `totals` added to between parts, `rounds` of these after loops; `filled` words of the tile, from
+    `selected` bytes of two or three pixels, by `fills`, one a tap and group; `taps` of pixels found one by one;
+    `copies` of pixels that are no whole words, `copied` bytes of them; `staged` codes that are packed afterwards;
+    `groups` of pixels.
     """
     step, kernel, value = convolution_of(context), plan.kernel, context.inputs[0]
     groups, taps = plan.groups(context), step.kernel[0] * step.kernel[1]
@@ -82,7 +85,8 @@ def work_of_outer(plan: OuterPlan, context: StepContext) -> dict[str, float]:
         "passes": float(blocks * (plan.inputs // kernel.inputs)) if kernel.is_loop else 0.0,
         "blocks": float(blocks),
         "sums": sums,
-        "totals": sums * plan.parts if plan.parts > 1 else 0.0,
+        "totals": float(groups * CHANNELS * kernel.pixels * plan.all_parts) if kernel.in_parts else 0.0,
+        "rounds": float(groups * plan.all_parts) if kernel.in_parts and kernel.is_loop else 0.0,
         "filled": words * (32 // value.bits),
         "selected": words * 4 * (kernel.fields - 1),
         "fills": float(groups * taps),

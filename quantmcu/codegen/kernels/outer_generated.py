@@ -29,9 +29,8 @@ from quantmcu.codegen.kernels.outer_plan import (
     AtOnce,
     OuterPlan,
     at_once,
-    divided,
     fields_to_try,
-    plan_outer,
+    outer_plans,
     tile_rows,
 )
 from quantmcu.codegen.registry import register
@@ -39,7 +38,7 @@ from quantmcu.codegen.templates import environment
 from quantmcu.program.steps import Convolution, Step
 
 _PLANS: WeakKeyDictionary[Step, dict[tuple[object, ...], OuterPlan | str]] = WeakKeyDictionary()
-_ORDER = (0, 2, 1, 3)  # of the channels of a block
+_ORDER = [0, 2, 1, 3]  # of the channels of a block
 
 
 @register
@@ -49,7 +48,8 @@ class PackedOuterGenerated(Kernel):
     name: ClassVar[str] = "packed_outer_generated"
     step_type = Convolution
     order = 16
-    dense: ClassVar[bool] = False
+    dense_scratch: ClassVar[int | None] = None
+    """Bytes for tiles and expanded weights; None: weights are wide."""
 
     def unsupported(self, context: StepContext) -> str | None:
         """See `Kernel`."""
@@ -59,9 +59,9 @@ class PackedOuterGenerated(Kernel):
     def scratch_bytes(self, context: StepContext) -> int:
         """See `Kernel` and packed_outer.h."""
         plan = _plan(context)
-        together = at_once(plan, context, self.dense)
+        together = at_once(plan, context, self.dense_scratch)
         value, pixels = context.inputs[0], plan.kernel.pixels
-        expanded = 4 * plan.block_words * together.blocks if self.dense else 0
+        expanded = 0 if self.dense_scratch is None else 4 * plan.block_words * together.blocks
         copies = 1 + (pixels if value.row_bytes % 4 else 0)
         staged = context.output.row_bytes
         if not plan.whole_pixels:
@@ -77,13 +77,15 @@ class PackedOuterGenerated(Kernel):
         """See `Kernel`."""
         plan = _plan(context)
         cycles = predict(OUTER_COSTS, context.core, work_of_outer(plan, context))
-        return cycles + (predict(DENSE_COSTS, context.core, work_of_dense(plan, context)) if self.dense else 0)
+        if self.dense_scratch is None:
+            return cycles
+        return cycles + predict(DENSE_COSTS, context.core, work_of_dense(plan, context, self.dense_scratch))
 
     def lower(self, context: StepContext) -> LoweredStep:
         """See `Kernel`."""
         plan = _plan(context)
-        bits, kernel = context.inputs[0].bits, plan.kernel
-        symbol = f"{kernel.symbol}_x{bits}{'_dense' if self.dense else ''}"
+        bits, kernel, dense = context.inputs[0].bits, plan.kernel, self.dense_scratch is not None
+        symbol = f"{kernel.symbol}_x{bits}{'_dense' if dense else ''}"
         title = (
             f"products of codes of {bits} bits with weights of {kernel.weight_bits} bits, "
             f"{CHANNELS} channels x {kernel.pixels} pixels"
@@ -93,18 +95,18 @@ class PackedOuterGenerated(Kernel):
             "symbol": symbol,
             "kernel": kernel,
             "fill": f"qmcu_packed_outer_fill_x{bits}_w{kernel.weight_bits}_{kernel.fields}",
-            "expand": f"qmcu_packed_outer_expand_w{kernel.weight_bits}" if self.dense else "0",
+            "expand": f"qmcu_packed_outer_expand_w{kernel.weight_bits}" if dense else "0",
             "registers": textwrap.wrap(describe_registers(kernel), 110),
             "lines": generate_outer_kernel(kernel),
         }
         templates = environment()
-        fields = _fields(context, plan, at_once(plan, context, self.dense))
-        stored = f"{kernel.weight_bits}-bit weights" if self.dense else "words of two weights"
+        fields = _fields(context, plan, at_once(plan, context, self.dense_scratch))
+        stored = f"{kernel.weight_bits}-bit weights" if dense else "words of two weights"
         comment = f"blocks of 4 channels: start values, {stored}, biases, multipliers (packed_outer.h)"
-        expand = ("packed_outer_expand.c",) if self.dense else ()
+        expand = ("packed_outer_expand.c",) if dense else ()
         return LoweredStep(
             calls=(Call(symbol, "qmcu_packed_outer_params", fields, (Input(), Output(), Scratch())),),
-            constants=(Constant("weights", outer_weights(context, plan, self.dense), 4, comment),),
+            constants=(Constant("weights", outer_weights(context, plan, dense), 4, comment),),
             headers=("packed_outer.h", f"{symbol}.h"),
             sources=("packed.c", "packed_outer.c", *expand, "packed_outer_portable.c", "packed_outer_tile.c"),
             generated={
@@ -119,7 +121,24 @@ class PackedOuterDenseGenerated(PackedOuterGenerated):
     """The same with weights that take no more flash than their bits: they are expanded in scratch memory."""
 
     name = "packed_outer_dense_generated"
-    dense = True
+    dense_scratch = 8 * 1024
+
+
+@register
+class PackedOuterDenseLargeGenerated(PackedOuterDenseGenerated):
+    """The same with so much scratch memory that most weights are expanded once or twice."""
+
+    name = "packed_outer_dense_large_generated"
+    dense_scratch = 96 * 1024
+
+    def unsupported(self, context: StepContext) -> str | None:
+        """Only where the scratch memory serves for something."""
+        plan, smaller = best_outer_plan(context), PackedOuterDenseGenerated.dense_scratch
+        if isinstance(plan, str):
+            return plan
+        if at_once(plan, context, self.dense_scratch) == at_once(plan, context, smaller):
+            return "the scratch memory of packed_outer_dense_generated suffices"
+        return None
 
 
 def best_outer_plan(context: StepContext) -> OuterPlan | str:
@@ -128,13 +147,13 @@ def best_outer_plan(context: StepContext) -> OuterPlan | str:
     key = (*((value.shape, value.bits) for value in values), context.core)
     known = _PLANS.setdefault(context.step, {})
     if key not in known:
-        tried = [plan_outer(context, fields) for fields in fields_to_try(context)]
-        plans = [plan for plan in tried if isinstance(plan, OuterPlan)]
+        tried = [outer_plans(context, fields) for fields in fields_to_try(context)]
+        plans = [plan for found in tried if not isinstance(found, str) for plan in found]
 
         def cycles(plan: OuterPlan) -> float:
             return predict(OUTER_COSTS, context.core, work_of_outer(plan, context))
 
-        known[key] = min(plans, key=cycles) if plans else tried[0]
+        known[key] = min(plans, key=cycles) if plans else str(tried[0])
     return known[key]
 
 
@@ -166,8 +185,8 @@ def _fields(context: StepContext, plan: OuterPlan, together: AtOnce) -> dict[str
         "backwards": int(context.output.row_bytes > value.row_bytes),
         "blocks": plan.blocks(context),
         "block_words": plan.block_words,
-        "parts": plan.parts,
-        "part_inputs": plan.part_inputs,
+        "weight_words": plan.weight_words,
+        "inputs": plan.inputs,
         "groups_at_once": together.groups,
         "blocks_at_once": together.blocks,
         "zero_point": q.zero_point,
@@ -181,40 +200,34 @@ def outer_weights(context: StepContext, plan: OuterPlan, dense: bool = False) ->
     step, kernel = convolution_of(context), plan.kernel
     missing = (0, -len(step.bias) % CHANNELS)
     multiplier = np.broadcast_to(step.requantize.multiplier, step.bias.shape).astype(np.int64)
-    rows = np.pad(divided(tile_rows(context), plan.parts, plan.part_inputs), (missing, (0, 0), (0, 0)))
-    starts = -np.minimum(rows, 0).sum(axis=2) * context.inputs[0].highest_code
-    bias = (np.pad(step.bias.astype(np.int64), missing) - starts.sum(axis=1)) << kernel.shift
-
-    def blocks(values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """By block, in the order of the words: channels 0 and 2, then 1 and 3."""
-        return values.reshape(-1, CHANNELS, *values.shape[1:])[:, _ORDER]
-
-    ordered = blocks(rows)
-    pairs = (ordered[:, 0::2], ordered[:, 1::2])  # [block, word, part, input]
-    words = _dense_words(*pairs, kernel.weight_bits) if dense else _wide_words(*pairs, kernel.weight_bits)
+    bias = np.pad(step.bias.astype(np.int64), missing).reshape(-1, CHANNELS)
+    multipliers = np.pad(multiplier, missing).reshape(-1, CHANNELS)
     ones = sum(1 << field * kernel.field_bits for field in range(kernel.fields))
-    begin = blocks(starts) * ones  # [block, channel, part]
-    begin[:, 0::2] <<= kernel.weight_bits
-    stream = np.concatenate(
-        [
-            np.concatenate([begin.transpose(0, 2, 1), words], axis=2).reshape(len(ordered), -1),
-            blocks(bias),
-            blocks(np.pad(multiplier, missing)),
-        ],
-        axis=1,
-    )
-    return (stream.reshape(-1) & 0xFFFFFFFF).astype(np.uint32)
+    stream: list[NDArray[np.int64]] = []
+    for block, rows in enumerate(tile_rows(context, plan.inputs)):
+        ordered, first = rows[_ORDER, :], 0
+        constants = bias[block, _ORDER] << kernel.shift
+        for size in plan.parts[block]:
+            part = ordered[:, first : first + size]
+            starts = -np.minimum(part, 0).sum(axis=1) * context.inputs[0].highest_code
+            constants -= starts << kernel.shift
+            begin = starts * ones
+            begin[0::2] <<= kernel.weight_bits
+            words = (_dense_words if dense else _wide_words)(part[0::2], part[1::2], kernel.weight_bits)
+            stream += [np.array([8 * size]), begin, words]
+            first += size
+        stream += [constants, multipliers[block, _ORDER]]
+    return (np.concatenate(stream) & 0xFFFFFFFF).astype(np.uint32)
 
 
 def _wide_words(lower: NDArray[np.int64], upper: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    """[block, word, part, input] as words of two weights [block, part, input and word]."""
-    moved = (lower + (upper << (32 - bits))).transpose(0, 2, 3, 1)
-    return moved.reshape(*moved.shape[:2], -1)
+    """[word, input] as words of two weights, by input."""
+    return (lower + (upper << (32 - bits))).T.reshape(-1)
 
 
 def _dense_words(lower: NDArray[np.int64], upper: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
-    """The same in 2 `bits` for each two weights."""
-    mask = (1 << bits) - 1
-    moved = ((upper & mask) | (lower & mask) << bits).transpose(0, 2, 3, 1)
-    pairs = moved.reshape(*moved.shape[:2], -1, 16 // bits)
-    return np.asarray((pairs << np.arange(0, 32, 2 * bits)).sum(axis=-1), np.int64)
+    """The same in 2 `bits` for each two weights (packed_outer_expand.c)."""
+    middle, mask = 1 << (bits - 1), (1 << bits) - 1
+    pairs = ((lower + middle) | (upper & mask) << (32 - bits)).T.reshape(-1, 16 // bits)
+    left = np.arange(0, 32, 2 * bits)
+    return np.asarray((pairs << left | pairs >> (32 - left)).sum(axis=-1), np.int64)

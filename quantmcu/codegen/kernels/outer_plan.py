@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,16 +14,19 @@ from quantmcu.codegen.kernel import StepContext
 from quantmcu.codegen.kernels.convolution import convolution_of
 from quantmcu.codegen.kernels.matmul_layout import accumulator_reach
 from quantmcu.codegen.packed import pixels_of
-from quantmcu.program.steps import Convolution
+from quantmcu.program.steps import Convolution, Step
 
-MOST_PARTS = 16
 _WIDE_SCRATCH = 1024  # bytes of tiles, where weights are not expanded
-_DENSE_SCRATCH = 8192  # bytes of tiles and expanded weights, if two groups of pixels and a block fit
 _MOST_BLOCKS_AT_ONCE = 4
+_WORDS_OF_A_CALL = 12  # that are expanded in the time of a call of the block function
 
 # Bytes of unrolled code, run once and in a loop (see `matmul_plan`); the cost of a pass, in inputs.
 _SINGLE_ISSUE_LIMITS = (1150, 900, 0.9)
 _DUAL_ISSUE_LIMITS = (4100, 2700, 1.5)
+_UNROLLED_IN_PARTS = (8, 12, 16, 20, 24, 32, 48, 64, 80)  # inputs; parts of each block of channels are whole passes
+
+Parts = tuple[tuple[int, ...], ...]  # by block of channels, the inputs of each part
+_DIVISIONS: WeakKeyDictionary[Step, dict[tuple[int, int, int], tuple[Parts, ...]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -30,19 +35,20 @@ class OuterPlan:
 
     Attributes:
         kernel: the block function.
-        parts: of the inputs, each of `part_inputs`.
+        inputs: in the tile; those that the map does not have meet weights of 0.
+        parts: by block of channels, the inputs of each part.
         whole_pixels: the block function stores pixels as they are in the map.
     """
 
     kernel: OuterKernel
-    parts: int
-    part_inputs: int
+    inputs: int
+    parts: Parts
     whole_pixels: bool
 
     @property
-    def inputs(self) -> int:
-        """Inputs in the tile."""
-        return self.parts * self.part_inputs
+    def all_parts(self) -> int:
+        """Parts of all blocks."""
+        return sum(map(len, self.parts))
 
     @property
     def tile_bytes(self) -> int:
@@ -51,8 +57,13 @@ class OuterPlan:
 
     @property
     def block_words(self) -> int:
-        """Words of the weights of a block of channels, and of its constants."""
-        return self.parts * (CHANNELS + 2 * self.part_inputs) + 2 * CHANNELS
+        """Words of the weights of the largest block of channels, and of its constants."""
+        return max(map(len, self.parts)) * (1 + CHANNELS) + 2 * self.inputs + 2 * CHANNELS
+
+    @property
+    def weight_words(self) -> int:
+        """Words of the weights of all blocks."""
+        return self.all_parts * (1 + CHANNELS) + len(self.parts) * (2 * self.inputs + 2 * CHANNELS)
 
     def blocks(self, context: StepContext) -> int:
         """Blocks of channels."""
@@ -69,33 +80,35 @@ def fields_to_try(context: StepContext) -> tuple[int, ...]:
     return (2, 3) if min(weight_bits, context.inputs[0].bits) == 2 and context.inputs[0].bits < 8 else (2,)
 
 
-def plan_outer(context: StepContext, fields: int) -> OuterPlan | str:
-    """The division with words of `fields` pixels, or why there is none."""
+def outer_plans(context: StepContext, fields: int) -> list[OuterPlan] | str:
+    """The divisions with words of `fields` pixels: one without parts, else several; or why there is none.
+
+    Sums of eight inputs fit every field: any number of inputs can be divided.
+    """
     step = convolution_of(context)
     problem = _unsupported(context, step)
     if problem is not None:
         return problem
-    rows = tile_rows(context)
     q = step.requantize
-    whole = len(rows) % CHANNELS == 0 and (q.low, q.high) == (0, context.output.highest_code)
-    room = 2 ** field_bits(step.weight_bits, fields)
+    whole = len(step.weight) % CHANNELS == 0 and (q.low, q.high) == (0, context.output.highest_code)
     dual_issue = context.core.name == "cortex-m7"
-    for parts in range(1, MOST_PARTS + 1):
-        unrolled, passes = _unrolled(-(-rows.shape[1] // parts), dual_issue)
-        if largest_sum(rows, parts, unrolled * passes) * context.inputs[0].highest_code >= room:
-            continue
-        kernel = OuterKernel(
-            dual_issue=dual_issue,
-            weight_bits=step.weight_bits,
-            fields=fields,
-            output_bits=context.output.bits if whole else 8,
-            shift=q.shift,
-            inputs=unrolled,
-            is_loop=passes > 1 or parts > 1,
-            in_parts=parts > 1,
-        )
-        return OuterPlan(kernel, parts, unrolled * passes, whole)
-    return f"sums of products beyond {field_bits(step.weight_bits, fields)} bits, even in {MOST_PARTS} parts"
+    plans: list[OuterPlan] = []
+    for unrolled, passes in _unrolled(tile_inputs(context), dual_issue):
+        for parts in dict.fromkeys(_parts(context, fields, unrolled)):
+            kernel = OuterKernel(
+                dual_issue=dual_issue,
+                weight_bits=step.weight_bits,
+                fields=fields,
+                output_bits=context.output.bits if whole else 8,
+                shift=q.shift,
+                inputs=unrolled,
+                is_loop=any(size > unrolled for sizes in parts for size in sizes),
+                in_parts=any(len(sizes) > 1 for sizes in parts),
+            )
+            plans.append(OuterPlan(kernel, unrolled * passes, parts, whole))
+            if not kernel.in_parts:
+                return plans[-1:]
+    return plans
 
 
 def _unsupported(context: StepContext, step: Convolution) -> str | None:
@@ -115,34 +128,67 @@ def _unsupported(context: StepContext, step: Convolution) -> str | None:
     return None
 
 
-def _unrolled(inputs: int, dual_issue: bool) -> tuple[int, int]:
-    """How many inputs are unrolled, a multiple of four, and how often that code runs."""
+def _unrolled(inputs: int, dual_issue: bool) -> Iterator[tuple[int, int]]:
+    """How many inputs may be unrolled, and how often that code runs: first what is best without parts."""
     inputs = -(-inputs // 4) * 4
     once, loop, pass_cost = _DUAL_ISSUE_LIMITS if dual_issue else _SINGLE_ISSUE_LIMITS
     if inputs * CODE_OF_INPUT <= once:
-        return inputs, 1
-    counts = range(4, loop // CODE_OF_INPUT + 1, 4)
-    unrolled = min(counts, key=lambda n: (-(-inputs // n) * (n + pass_cost), n))
-    return unrolled, -(-inputs // unrolled)
+        yield inputs, 1
+    else:
+        counts = range(4, loop // CODE_OF_INPUT + 1, 4)
+        unrolled = min(counts, key=lambda n: (-(-inputs // n) * (n + pass_cost), n))
+        yield unrolled, -(-inputs // unrolled)
+    for unrolled in _UNROLLED_IN_PARTS:
+        if unrolled * CODE_OF_INPUT <= loop and unrolled < inputs:
+            yield unrolled, -(-inputs // unrolled)
 
 
-def tile_rows(context: StepContext) -> NDArray[np.int64]:
-    """Weights [output channels, inputs] in the order of the tile: channels of a tap fill whole words of the map."""
+def tile_inputs(context: StepContext) -> int:
+    """Inputs of the tile: channels of a tap fill whole words of the map."""
+    step, in_word = convolution_of(context), 32 // context.inputs[0].bits
+    return int(step.kernel[0] * step.kernel[1] * -(-step.weight.shape[3] // in_word) * in_word)
+
+
+def tile_rows(context: StepContext, inputs: int) -> NDArray[np.int64]:
+    """Weights in the order of the tile, filled up with zeros: [blocks of channels, CHANNELS, inputs]."""
+    step, in_word = convolution_of(context), 32 // context.inputs[0].bits
+    missing = -len(step.weight) % CHANNELS, -step.weight.shape[3] % in_word
+    padded = np.pad(step.weight, ((0, missing[0]), (0, 0), (0, 0), (0, missing[1])))
+    rows = padded.reshape(len(padded), -1).astype(np.int64)
+    return np.pad(rows, ((0, 0), (0, inputs - rows.shape[1]))).reshape(-1, CHANNELS, inputs)
+
+
+def _parts(context: StepContext, fields: int, unrolled: int) -> tuple[Parts, ...]:
+    """Divisions by block of channels in which no sum passes its field, whole passes of `unrolled` inputs.
+
+    Of the fewest parts, and of a single pass each, which needs no inner loop; none where the sums of a pass are too
+    large.
+    """
     step, bits = convolution_of(context), context.inputs[0].bits
-    missing = -step.weight.shape[3] % (32 // bits)
-    padded = np.pad(step.weight, ((0, 0), (0, 0), (0, 0), (0, missing)))
-    return padded.reshape(len(step.weight), -1).astype(np.int64)
+    known = _DIVISIONS.setdefault(step, {})
+    key = (bits, fields, unrolled)
+    if key not in known:
+        passes = -(-tile_inputs(context) // unrolled)
+        rows = np.abs(tile_rows(context, passes * unrolled))
+        sums = rows.reshape(*rows.shape[:2], passes, unrolled).sum(axis=3) * context.inputs[0].highest_code
+        room = 2 ** field_bits(step.weight_bits, fields)
+        known[key] = ()
+        if int(sums.max(initial=0)) < room:
+            fewest = tuple(tuple(unrolled * n for n in _longest(block, room)) for block in sums)
+            known[key] = (fewest, ((unrolled,) * passes,) * len(sums))
+    return known[key]
 
 
-def divided(rows: NDArray[np.int64], parts: int, part_inputs: int) -> NDArray[np.int64]:
-    """Rows as [output channels, parts, inputs of a part], filled up with zeros."""
-    padded = np.pad(rows, ((0, 0), (0, parts * part_inputs - rows.shape[1])))
-    return padded.reshape(len(rows), parts, part_inputs)
-
-
-def largest_sum(rows: NDArray[np.int64], parts: int, part_inputs: int) -> int:
-    """The greatest sum of |weight| of a part."""
-    return int(np.abs(divided(rows, parts, part_inputs)).sum(axis=2).max(initial=0))
+def _longest(sums: NDArray[np.int64], room: int) -> list[int]:
+    """Passes in each part, of sums [channels, passes]: as many as stay below `room`, from the first on."""
+    parts, total = [0], np.zeros(len(sums), np.int64)
+    for one in sums.T:
+        total = total + one
+        if total.max() >= room:
+            parts.append(0)
+            total = one
+        parts[-1] += 1
+    return parts
 
 
 @dataclass(frozen=True)
@@ -153,12 +199,29 @@ class AtOnce:
     blocks: int
 
 
-def at_once(plan: OuterPlan, context: StepContext, dense: bool) -> AtOnce:
-    """A few groups, all blocks; of dense weights, a few blocks are expanded for as many groups as there is room for."""
-    if not dense:
+def at_once(plan: OuterPlan, context: StepContext, dense_scratch: int | None) -> AtOnce:
+    """A few groups, all blocks; of dense weights, a few blocks are expanded for as many groups as there is room for.
+
+    Args:
+        plan: the division.
+        context: the step.
+        dense_scratch: bytes for tiles and expanded weights, if two groups and a block fit; None: weights are wide.
+    """
+    if dense_scratch is None:
         groups = min(max(_WIDE_SCRATCH // plan.tile_bytes, 1), plan.groups(context))
         return AtOnce(groups, plan.blocks(context))
-    room = _DENSE_SCRATCH // (4 * plan.block_words)  # about the size of a tile, too
-    blocks = min(max(room // 3, 1), _MOST_BLOCKS_AT_ONCE, plan.blocks(context))
-    chunks = -(-plan.groups(context) // max(room - blocks, 2))
-    return AtOnce(-(-plan.groups(context) // chunks), blocks)
+    groups, blocks = plan.groups(context), plan.blocks(context)
+    room = max(dense_scratch // (4 * plan.block_words), 3)  # blocks, each about the size of a tile
+
+    def groups_beside(count: int) -> int:
+        """Equal shares of all groups, so many that there is room beside `count` blocks."""
+        chunks = -(-groups // (room - count))
+        return -(-groups // chunks)
+
+    def cost(count: int) -> int:
+        """In words to expand: all of them for each chunk of groups; calls of the block function."""
+        chunks = -(-groups // groups_beside(count))
+        return chunks * plan.weight_words + _WORDS_OF_A_CALL * groups * -(-blocks // count)
+
+    best = min(range(1, min(_MOST_BLOCKS_AT_ONCE, blocks, room - 1) + 1), key=cost)
+    return AtOnce(groups_beside(best), best)
