@@ -12,6 +12,7 @@ import onnx
 
 from quantmcu.accuracy_drop import OPTION, DropLimit, check_drop
 from quantmcu.bitwidths import BitChooser, BitsRequest
+from quantmcu.bitwidths.measured import measured_cost
 from quantmcu.build import build_project, write_project
 from quantmcu.build.harness import harness_files, require_harness
 from quantmcu.build.toolchain import require_compiler
@@ -47,6 +48,7 @@ from quantmcu.quant.prepare import prepare
 from quantmcu.quant.vdpc import DEFAULT_PHI
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information
 from quantmcu.report import write_report
+from quantmcu.report.text import cost_of_bits
 from quantmcu.result_data import describe
 from quantmcu.results import Result
 from quantmcu.targets import Board, load_board
@@ -222,6 +224,11 @@ def _compile(request: CompileRequest, prepared: PreparedModel, board: Board, clo
     else:
         classes = divide(chooser, request.bitwidths, request.classes, request.optimize)
         bits = chooser.choose(request.bitwidths) if classes is None else classes.network
+    search = dict(bits.search)
+    if classes is None and (bits.weight_bits or bits.map_bits):
+        with clock.stage("measure bits"):
+            search["measured"] = measured_cost(chooser, bits)
+        clock.note(f"fewer bits than 8: {cost_of_bits(search['measured'])}")
     quantized = bits.graph if classes is None else classes.branches[0]  # ONNX has no branches by value
     with clock.stage("plan"):
         planned = chooser.plan(bits) if classes is None else classes.plan(board, chooser.budget)
@@ -233,7 +240,7 @@ def _compile(request: CompileRequest, prepared: PreparedModel, board: Board, clo
         chosen = planned.candidate
         emitted = emit_model(chosen.program, chosen.selections, chosen.timeline, planned.memory)
         _check_flash(emitted, chooser.budget, board, request, clock)
-    return CompiledNetwork(prepared.graph, quantized, bits.program, planned, emitted, bits.search, classes)
+    return CompiledNetwork(prepared.graph, quantized, bits.program, planned, emitted, search, classes)
 
 
 def _write(

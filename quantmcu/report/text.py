@@ -110,3 +110,17 @@ def _three_digits(value: float) -> str:
     if value >= 10:
         return f"{value:.1f}"
     return f"{value:.2f}" if value >= 1 else f"{value:.3g}"
+
+
+def cost_of_bits(measured: dict[str, Any]) -> str:
+    """What fewer bits than 8 cost (`search.measured` of result.json), in a sentence."""
+    noise = f"signal to noise of the outputs {_decibels(measured['sqnr_db'])}"
+    parts = [f"{noise} (8 bits: {_decibels(measured['sqnr_db_of_8_bits'])})"]
+    if measured["agreement"] is not None:
+        equal, eight = percent(measured["agreement"]), percent(measured["agreement_of_8_bits"])
+        parts.append(f"{equal} same class as the float model (8 bits: {eight})")
+    return f"{', '.join(parts)}, on {measured['samples']} calibration samples"
+
+
+def _decibels(value: float | None) -> str:
+    return "without noise" if value is None else f"{value:.1f} dB"
