@@ -171,6 +171,11 @@ def test_a_folder_with_other_files_is_not_replaced(
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
 
+def heed_interrupts() -> None:
+    """As in a terminal; what a shell starts in the background ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_build_leaves_nothing(kind: signal.Signals, small_model: Path, tmp_path: Path) -> None:
     slow = tmp_path / "slow" / "arm-none-eabi-gcc"  # a build that is surely not done when the signal comes
@@ -183,7 +188,7 @@ def test_an_interrupted_build_leaves_nothing(kind: signal.Signals, small_model: 
     command = [*COMMAND, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, preexec_fn=heed_interrupts
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
