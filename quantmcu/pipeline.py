@@ -22,6 +22,7 @@ from quantmcu.data import (
     Dataset,
     InputSpec,
     Preprocess,
+    RememberedDataset,
     Source,
     input_specs,
     load_preprocess,
@@ -314,6 +315,8 @@ def prepare_model(
             clock.note(dataset.warning)
         graph, input_format = _raw_pixels(original, dataset, preprocess)
         dataset, held_out = dataset.take(request.calibration_limit), None
+        if dataset.is_pixels:
+            dataset = RememberedDataset(dataset)  # several stages read it: images are decoded once
         if held_out_for is not None:
             dataset, held_out = held_out_split(dataset, held_out_for)
     prepared = prepare(graph, dataset, clock=clock)

@@ -56,7 +56,7 @@ class StageClock:
     """Measures the stages of a job and passes them on.
 
     Attributes:
-        seconds: by stage, in the order of their start.
+        seconds: by stage, in the order of their start; a stage within another one counts by itself only.
         notes: everything noted.
     """
 
@@ -64,16 +64,30 @@ class StageClock:
         self.progress = progress
         self.seconds: dict[str, float] = {}
         self.notes: list[str] = []
+        self._running: list[str] = []
+        self._since = 0.0
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """One stage, timed."""
+        """One stage, timed; it may be a part of another one, which then goes on."""
+        self._count()
+        self._running.append(name)
+        self.seconds.setdefault(name, 0.0)
         self.progress.stage(name)
-        start = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            self._count()
+            self._running.pop()
+            if self._running:
+                self.progress.stage(self._running[-1])
+
+    def _count(self) -> None:
+        """Adds the time since the last change to the stage that was running."""
+        now = time.perf_counter()
+        if self._running:
+            self.seconds[self._running[-1]] += now - self._since
+        self._since = now
 
     def advance(self, done: int, total: int) -> None:
         """Passed on."""

@@ -79,7 +79,7 @@ def describe(
 def _search(network: CompiledNetwork, clock: StageClock) -> dict[str, Any]:
     """What was searched for: bits, and classes of patches."""
     division = None if network.classes is None else network.classes.division
-    searches = ("weight bits", "map bits", "classes", "compare masks")
+    searches = ("weight bits", "weight losses", "map bits", "map losses", "classes", "compare masks")
     return {
         **network.search,
         "seconds": round(sum(clock.seconds.get(name, 0.0) for name in searches), 3),

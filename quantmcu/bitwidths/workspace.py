@@ -96,18 +96,19 @@ class Workspace:
 
         def measured(bits: int) -> tuple[WeightOption, ...]:
             graphs = {bits: self.narrow_weights(bits)}
-            return measure_options(self.graph, graphs, self.dataset, names, progress=self.clock.advance)
+            with self.clock.stage("weight losses"):
+                return measure_options(self.graph, graphs, self.dataset, names, progress=self.clock.advance)
 
         return tuple(option for n in candidates for option in self.once(("weights", n), partial(measured, n)))
 
     def map_losses(self, maps: Sequence[FeatureMap]) -> Mapping[tuple[str, int], float]:
         """Measured loss by map and bits."""
-        return self.once(
-            ("maps", *((m.name, *(option.bits for option in m.options)) for m in maps)),
-            lambda: map_divergences(
-                self.graph, self.calibration, maps, self.dataset, progress=self.clock.advance
-            ),
-        )
+
+        def measured() -> Mapping[tuple[str, int], float]:
+            with self.clock.stage("map losses"):
+                return map_divergences(self.graph, self.calibration, maps, self.dataset, progress=self.clock.advance)
+
+        return self.once(("maps", *((m.name, *(option.bits for option in m.options)) for m in maps)), measured)
 
     def uniform_candidate(self, network: QuantizedNetwork) -> Candidate:
         """How `network`, which has 8-bit maps, would run."""

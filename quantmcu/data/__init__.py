@@ -1,7 +1,7 @@
 """Calibration and evaluation data: arrays, folders of images, random inputs, and how images are preprocessed."""
 
 from quantmcu.data.arrays import ArrayDataset
-from quantmcu.data.dataset import Dataset, Sample
+from quantmcu.data.dataset import Dataset, RememberedDataset, Sample
 from quantmcu.data.images import ImageFolder
 from quantmcu.data.inputs import ImageGeometry, InputSpec, input_specs, original_shape
 from quantmcu.data.open import SOURCES, Source, open_dataset
@@ -22,6 +22,7 @@ __all__ = [
     "InputSpec",
     "Preprocess",
     "RandomDataset",
+    "RememberedDataset",
     "Sample",
     "Source",
     "input_specs",

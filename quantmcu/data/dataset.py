@@ -84,6 +84,29 @@ class Subset(Dataset):
         return self._dataset.inputs(self._indices[index])
 
 
+class RememberedDataset(Dataset):
+    """Another data set whose samples are prepared once; beyond `most_bytes` in all, each time."""
+
+    def __init__(self, dataset: Dataset, most_bytes: int = 256 * 2**20) -> None:
+        self._dataset, self._room = dataset, most_bytes
+        self._known: dict[int, Mapping[str, NDArray[np.float32]]] = {}
+        self.description, self.labels = dataset.description, dataset.labels
+        self.class_names, self.is_pixels, self.warning = dataset.class_names, dataset.is_pixels, dataset.warning
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def inputs(self, index: int) -> Mapping[str, NDArray[np.float32]]:
+        if index in self._known:
+            return self._known[index]
+        values = self._dataset.inputs(index)
+        size = sum(value.nbytes for value in values.values())
+        if size <= self._room:
+            self._room -= size
+            self._known[index] = values
+        return values
+
+
 def checked_labels(labels: NDArray[np.generic], samples: int, classes: int | None, where: str) -> NDArray[np.int64]:
     """`labels` as int64 [samples].
 

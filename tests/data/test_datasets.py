@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from quantmcu.data import ArrayDataset, InputSpec, Preprocess, open_dataset
+from quantmcu.data import ArrayDataset, InputSpec, Preprocess, RememberedDataset, open_dataset
 from quantmcu.errors import ExitStatus, UsageError
 
 NCHW = (InputSpec("image", (1, 3, 8, 10)),)
@@ -223,3 +223,15 @@ def test_a_limit_is_spread_over_the_set() -> None:
         dataset.take(0)
     with pytest.raises(IndexError):
         dataset[10]
+
+
+def test_remembered_samples_are_read_once_as_far_as_there_is_room() -> None:
+    spec = InputSpec("x", (1, 4))
+    whole = ArrayDataset({"x": np.arange(12, dtype=np.float32).reshape(3, 4), "y": np.array([2, 0, 1])}, [spec])
+    remembered = RememberedDataset(whole, most_bytes=32)  # two samples of 16 bytes
+    first = [sample.inputs["x"] for sample in remembered]
+    again = [sample.inputs["x"] for sample in remembered]
+    assert [a is b for a, b in zip(first, again, strict=True)] == [True, True, False]
+    np.testing.assert_array_equal(np.concatenate(again), np.arange(12).reshape(3, 4))
+    assert [sample.label for sample in remembered.take(2)] == [2, 0]
+    assert remembered.description == whole.description
