@@ -75,9 +75,9 @@ def summary(result: dict[str, Any]) -> RenderableType:
     if learned is not None and learned["improved"]:
         gained = f"outputs {learned['sqnr_db_before']:.1f} dB before, {learned['sqnr_db_after']:.1f} dB after"
         facts.append(("trained", f"weights and biases for these bits: {gained}"))
-        measured = result.get("search", {}).get("measured")
-        if measured:
-            facts.append(("lost", cost_of_bits(measured)))
+    measured = result.get("search", {}).get("measured")
+    if measured is not None:
+        facts.append(("lost", cost_of_bits(measured)))
     if flash is None:
         facts.append(("weights", f"{_of(memory_facts['weights_bytes'], board['flash_bytes'])}; not built"))
     else:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from rich.console import Console
 
 import quantmcu
+from quantmcu.report.tables import summary
 from quantmcu.results import Result
 from tests.onnx_models import make_model, node
 
@@ -83,6 +86,9 @@ def test_maps_get_narrow_by_themselves_where_the_ram_asks_for_it(wide_model: Pat
     (second,) = [note for note in notes if note.startswith("fewer bits than 8")]
     assert second.startswith("fewer bits than 8: signal to noise of the outputs")
     assert "same class as the float model (8 bits: 100.0 %), on 6 calibration samples" in second
+    console = Console(width=200, file=io.StringIO())
+    console.print(summary(tight.data))
+    assert f"lost     {second.removeprefix('fewer bits than 8: ')}" in console.file.getvalue()  # type: ignore[attr-defined]
     eight = compiled("eight", ram=ram, bits="8")
     assert "the feature maps need" in str(eight.data["compile"]["notes"])
     assert eight.data["memory"]["arena_bytes"] > ram - 8192
