@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -22,6 +24,7 @@ from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.export import export_onnx
 from quantmcu.ir import Graph, ops
 from quantmcu.patch.request import PatchRequest
+from quantmcu.pipeline import CompileRequest
 from quantmcu.planning import choose_plan
 from quantmcu.progress import SilentProgress, StageClock
 from quantmcu.quant import weight_bytes
@@ -208,3 +211,27 @@ def test_maps_are_raised_again_as_far_as_they_fit(chooser: BitChooser, monkeypat
     for name in [name for name, count in bits.items() if count < 8]:  # none could have 8
         raised = search.with_bits(bits | {name: 8})
         assert tight.plan(raised).overflow is not None
+
+
+def test_cycles_of_bits_are_those_of_the_plan(chooser: BitChooser) -> None:
+    """What VDQS saves is what the plan of the found network then takes, neighbours' bits included."""
+    off = replace(chooser, patches=PatchRequest("off"))
+    eight = off.choose(BitsRequest(weights="4"))
+    narrow = off.choose(BitsRequest("8,4,2", "4", lam=0.0, cost="cycles"))
+    assert narrow.map_bits
+    names = [name for name in eight.program.values if name in off.graph.tensors]
+    cycles = MapCycles(eight.program, Core.of(BOARD), {name: name for name in names})
+    for network in (eight, narrow):
+        bits = {name: network.program.values[name].bits for name in names}
+        assert cycles.total(bits) == pytest.approx(off.plan(network).candidate.cycles, rel=0.02)
+
+
+def test_what_asks_for_several_bits_needs_no_other_option() -> None:
+    def asked(**options: Any) -> str:
+        return CompileRequest(Path("model.onnx"), "nucleo-f767", **options).bitwidths.maps
+
+    assert asked() == "auto"
+    assert asked(vdpc="dynamic") == asked(bitops_reduction=2.0) == asked(max_accuracy_drop=1.0) == "mixed"
+    assert asked(bits="8,4,2", bitops_reduction=8.0) == "8,4,2"
+    with pytest.raises(UsageError, match="--bitops-reduction: needs --bits mixed"):
+        asked(bits="8", bitops_reduction=2.0)
