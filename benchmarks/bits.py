@@ -2,9 +2,11 @@
 
     python -m benchmarks.bits
     python -m benchmarks.bits --network demo --calib images/ --preprocess cifar10
+    python -m benchmarks.bits --network mobilenetv2 --board nucleo-f767 --variant "w4 a4" --own-flash
 
-8-bit weights and maps, 4-bit weights, and both with mixed maps (VDQS), in one run. Boards get more flash than they
-have, so that all of them fit. Core only; weights of MobileNetV2 are random, unless --model names a model.
+8-bit weights and maps, 4-bit weights, both with mixed maps (VDQS), and all of 4 bits but inputs, outputs and what
+patch stages stitch, in one run. Boards get more flash than they have, so that all of them fit, unless --own-flash is
+given. Core only; weights of MobileNetV2 are random, unless --model names a model.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "w4 a8": {"weight_bits": "4", "bits": "8"},
     "w8 mixed": {"weight_bits": "8", "bits": "mixed"},
     "w4 mixed": {"weight_bits": "4", "bits": "mixed"},
+    "w4 a4": {"weight_bits": "4", "bits": "mixed", "lam": 0.0},
 }
 KINDS = ("depthwise", "convolution", "dense", "add", "other")
 _DEPTHWISE_TAPS = (9, 25, 49)
@@ -84,39 +87,49 @@ def cycles_by_kind(result: Result) -> Counter[str]:
 
 
 def measure(
-    model: Path, boards: Sequence[str], variants: Sequence[str], calib: str, preprocess: str | None, console: Console
+    model: Path,
+    boards: Sequence[str],
+    variants: Sequence[str],
+    calib: str,
+    preprocess: str | None,
+    console: Console,
+    *,
+    own_flash: bool = False,
 ) -> list[dict[str, Any]]:
-    """Every board with every variant."""
+    """Every board with every variant; `own_flash`: no more flash than the boards have."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="quantmcu-bits-") as name:
         for board in boards:
-            manifest = with_more_flash(board, Path(name))
+            manifest = board if own_flash else with_more_flash(board, Path(name))
             for variant in variants:
                 with console.status(f"{model.stem}: {board}, {variant}"):
                     out = Path(name) / f"{board}-{variant.replace(' ', '-')}"
                     request = CompileRequest(
-                        model, manifest, calib, out, preprocess=preprocess, patch="auto", **VARIANTS[variant]
+                        model, manifest, calib, out, preprocess=preprocess, reconstruct="off", **VARIANTS[variant]
                     )
                     result = compile_model(request)
                     cycles = cycles_by_kind(result)
                     narrow = sum(step["output_bits"] < 8 for step in result.data["steps"])
+                    predicted = sum(step["predicted_cycles"] for step in result.data["steps"])
                     row = {"network": model.stem, "board": board, "core": result.board.core, "variant": variant}
-                    rows.append(row | {"maps below 8 bits": narrow, "cycles": dict(cycles), "all": cycles.total()})
+                    row |= {"maps below 8 bits": narrow, "predicted": predicted}
+                    rows.append(row | {"cycles": dict(cycles), "all": cycles.total()})
     return rows
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Millions of cycles by kind; the ratio is to 8 bits on the same board."""
     result = Table(title="million cycles by kind of layer, core only")
-    for column in ("network", "core", "bits", "narrow maps", *KINDS, "all", "of w8 a8"):
-        result.add_column(column, justify="right" if column in (*KINDS, "all", "of w8 a8", "narrow maps") else "left")
+    texts, numbers = ("network", "core", "bits"), ("narrow maps", *KINDS, "all", "predicted", "of w8 a8")
+    for column in (*texts, *numbers):
+        result.add_column(column, justify="right" if column in numbers else "left")
     whole = {(row["network"], row["board"]): row["all"] for row in rows if row["variant"] == "w8 a8"}
     for row in rows:
         base = whole.get((row["network"], row["board"]))
         result.add_row(
             row["network"], row["core"], row["variant"], str(row["maps below 8 bits"]),
             *(f"{row['cycles'].get(kind, 0) / 1e6:.3f}" for kind in KINDS),
-            f"{row['all'] / 1e6:.3f}", f"{row['all'] / base:.3f}" if base else "",
+            f"{row['all'] / 1e6:.3f}", f"{row['predicted'] / 1e6:.3f}", f"{row['all'] / base:.3f}" if base else "",
         )  # fmt: skip
     return result
 
@@ -128,6 +141,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
 @click.option("--variant", "variants", type=click.Choice(list(VARIANTS)), multiple=True, default=list(VARIANTS))
 @click.option("--calib", default="random", show_default=True)
 @click.option("--preprocess")
+@click.option("--own-flash", is_flag=True, help="No more flash than the boards have: what does not fit fails.")
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Also write the figures to this file.")
 def main(
     network: Sequence[str],
@@ -136,6 +150,7 @@ def main(
     variants: Sequence[str],
     calib: str,
     preprocess: str | None,
+    own_flash: bool,
     json_path: Path | None,
 ) -> None:
     """Entry point."""
@@ -148,7 +163,7 @@ def main(
         if made in chosen:
             write_mobilenetv2(made, 1.0, 144)
         for path in chosen:
-            rows += measure(path, boards, variants, calib, preprocess, console)
+            rows += measure(path, boards, variants, calib, preprocess, console, own_flash=own_flash)
     Console(width=150).print(table(rows))
     if json_path:
         json_path.write_text(json.dumps(rows, indent=1) + "\n")
