@@ -60,6 +60,7 @@ def measure(arguments: argparse.Namespace, request: Mapping[str, object]) -> tup
             out=Path(folder) / "out",
             build=False,
             progress=times,
+            reconstruct=arguments.reconstruct,
             **request,
         )
     times.stage("")
@@ -74,12 +75,14 @@ def main() -> None:
     parser.add_argument("--board", default="nucleo-f767")
     parser.add_argument("--preprocess", default="imagenet-crop")
     parser.add_argument("--limit", type=int, default=100, help="images that calibration takes (100)")
+    parser.add_argument("--reconstruct", default="off", help="training of weights, which is no search (off)")
+    parser.add_argument("--only", choices=REQUESTS, action="append", help="one of the requests; repeatable")
     arguments = parser.parse_args()
     cores, load = os.cpu_count(), os.getloadavg()[0]
     print(f"{arguments.model.name}, {arguments.limit} images, {arguments.board}, without build")
     print(f"Python {platform.python_version()}, {cores} cores, load {load:.1f} before; processor seconds (seconds)")
-    for label, request in REQUESTS.items():
-        seconds, result, elapsed = measure(arguments, request)
+    for label in arguments.only or REQUESTS:
+        seconds, result, elapsed = measure(arguments, REQUESTS[label])
         by_stage = result.data["compile"]["seconds_by_stage"]
         parts = [f"{name} {seconds[name]:.1f} ({by_stage[name]:.1f})" for name in by_stage]
         print(f"{label}: {sum(seconds.values()):.1f} ({elapsed:.1f}): {', '.join(parts)}", flush=True)

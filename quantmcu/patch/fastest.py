@@ -63,9 +63,9 @@ def fastest_route(search: Search, limit: int) -> Route | None:
     for end in range(1, nodes + 1):
         search.progress(end - 1, nodes)
         if end - 1 in best and not (end == 1 and search.free):
-            fitting = [edge for edge in search.layer_edges(end - 1, end) if edge.nbytes <= limit]
-            if fitting:
-                best[end] = best[end - 1].extended(min(fitting, key=lambda edge: edge.cycles))
+            edge = _fastest_layers(search, end - 1, end, limit)
+            if edge is not None:
+                best[end] = best[end - 1].extended(edge)
         for start in reversed(range(end)):
             if start not in best or end == nodes:
                 continue
@@ -74,6 +74,15 @@ def fastest_route(search: Search, limit: int) -> Route | None:
             if edge is not None:
                 best[end] = best[start].extended(edge)
     return best.get(nodes)
+
+
+def _fastest_layers(search: Search, start: int, end: int, limit: int) -> Edge | None:
+    """Layer by layer, as usual where that fits, else with a convolution split by channels; None where nothing fits."""
+    usual = search.layer_edge(search.layers, start, end)
+    if usual.nbytes <= limit:
+        return usual
+    fitting = [edge for edge in search.layer_edges(start, end) if edge.nbytes <= limit]
+    return min(fitting, key=lambda edge: edge.cycles, default=None)
 
 
 def _fastest_stage(search: Search, start: int, end: int, limit: int, known: float) -> Edge | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from quantmcu.codegen.kernel import Core
@@ -242,8 +242,13 @@ class Search:
         """Layer by layer; the network's end also with its widest convolution split by channels."""
         yield self.layer_edge(self.layers, start, end)
         if end > len(self.points):
-            for parts in _channel_parts(self.program):
-                yield self.layer_edge(self.evaluate((), (), parts), start, end)
+            for candidate in self._split_by_channels:
+                yield self.layer_edge(candidate, start, end)
+
+    @cached_property
+    def _split_by_channels(self) -> Sequence[Candidate]:
+        """Without stages, with the widest convolution at the network's end split into parts of its channels."""
+        return [self.evaluate((), (), parts) for parts in _channel_parts(self.program)]
 
     def layer_edge(self, candidate: Candidate, start: int, end: int) -> Edge:
         """`candidate` between split points `start` and `end`, where it runs layer by layer."""
