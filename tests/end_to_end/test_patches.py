@@ -46,13 +46,14 @@ def assert_bit_exact(result: Result, places: tuple[str, ...]) -> None:
                 np.testing.assert_array_equal(expected[name], got, err_msg=place)
 
 
+@pytest.mark.slow
 @pytest.mark.gcc
 @pytest.mark.parametrize(
     "options",
     [
         {"patch": "3x2", "halo": "cache", "input_on_demand": True},
-        pytest.param({"objective": "ram"}, marks=pytest.mark.slow),
-        pytest.param({"objective": "ram", "input_on_demand": True}, marks=pytest.mark.slow),
+        {"objective": "ram"},
+        {"objective": "ram", "input_on_demand": True},
     ],
     ids=["forced", "least-ram", "least-ram-on-demand"],
 )

@@ -29,7 +29,7 @@ def combination(core: Core, compiler: str, quick: bool = False) -> object:
         combination(CORTEX_M4, "gcc", quick=True),
         combination(CORTEX_M4, "zig"),
         combination(CORTEX_M7, "gcc"),
-        combination(CORTEX_M7, "zig", quick=True),
+        combination(CORTEX_M7, "zig"),
     ],
 )
 @pytest.mark.parametrize("name", KERNELS)

@@ -18,7 +18,9 @@ def program():
     return mobile_builder(64).program()
 
 
-@pytest.mark.parametrize("share", [0.85, 0.6, 0.45, 0.3])
+@pytest.mark.parametrize(
+    "share", [*(pytest.param(s, marks=pytest.mark.slow) for s in (0.85, 0.6, 0.3)), 0.45], ids="{:.2f}".format
+)
 @pytest.mark.parametrize("on_demand", [False, True])
 def test_it_is_the_first_of_the_frontier_that_fits(program, share, on_demand):
     request = PatchRequest(input_on_demand=on_demand)

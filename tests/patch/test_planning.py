@@ -54,6 +54,7 @@ def test_a_grid_alone_and_a_split_alone(program):
     assert planned(program, split_at="linear_7").candidate.stages[0].last == "linear_7"
 
 
+@pytest.mark.slow
 def test_too_little_ram_names_the_smallest_that_works():
     program = mobile_builder(64).program()
     with pytest.raises(QuantMCUError) as caught:

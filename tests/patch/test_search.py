@@ -88,6 +88,7 @@ def test_the_frontier_falls_and_its_plans_can_be_placed():
         assert plan.arena_bytes <= 1.02 * candidate.arena_bytes
 
 
+@pytest.mark.slow
 def test_input_on_demand_needs_no_input():
     program = mobile_builder(64).program()
     with_input = Search(program, CORE).run()[-1].arena_bytes
