@@ -8,6 +8,7 @@ from quantmcu.bitwidths.network import QuantizedNetwork
 from quantmcu.bitwidths.workspace import Workspace
 from quantmcu.held_out import HeldOut
 from quantmcu.quant import AccuracyReport
+from quantmcu.quant.reconstruct import held_back
 
 MEASURED_SAMPLES = 32
 """Calibration samples on which it is measured."""
@@ -17,9 +18,10 @@ def measured_cost(workspace: Workspace, network: QuantizedNetwork) -> dict[str, 
     """Signal to noise ratio of the noisiest output (decibels) and share of equal classes, with these bits and with 8.
 
     By ONNX Runtime on the QDQ form, which is within a code of the integers in each layer. The samples have calibrated
-    the network: on others it does a little worse.
+    the network: on others it does a little worse. Where it was reconstructed, they are those not learned from.
     """
-    samples = workspace.dataset.take(min(MEASURED_SAMPLES, workspace.calibration.samples))
+    samples = workspace.dataset.take(workspace.calibration.samples)
+    samples = (held_back(samples) if "reconstruction" in network.search else samples).take(MEASURED_SAMPLES)
     held_out = HeldOut(workspace.graph, samples)
     chosen, eight = held_out.report(network.graph), held_out.report(workspace.quantized())
     return {

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from quantmcu.data import Dataset
+from quantmcu.data.dataset import Subset
 from quantmcu.errors import QuantMCUError
 from quantmcu.ir import Graph, ops
 from quantmcu.ir.macs import graph_macs
@@ -119,26 +120,34 @@ def reconstruct(
     """
     if (reason := can_reconstruct(quantized, len(dataset))) is not None:
         raise ValueError(reason)
-    samples = [_inputs(graph, sample.inputs) for sample in dataset]
-    held_back = samples[::_HELD_BACK][:_MOST_HELD_BACK]
-    learned = [values for index, values in enumerate(samples) if index % _HELD_BACK]
+    learned = [_inputs(graph, sample.inputs) for sample in _learned(dataset)]
+    others = [_inputs(graph, sample.inputs) for sample in held_back(dataset)]
     passes = default_passes(graph, len(learned)) if passes is None else passes
     steps = max(1, math.ceil(passes * len(learned) / BATCH))
     scores = up_to_scores(quantized)
     simulation = Simulation(scores, _parameters(scores, steps))
     plain = graph.with_tensors(replace(tensor, qparams=None) for tensor in graph.tensors.values())
     training = Training(up_to_scores(plain), simulation, learned, steps=steps, mirror=dataset.is_pixels)
-    before = training.noise(held_back)
+    before = training.noise(others)
     training.run(lambda done: advance(done, steps) if advance is not None else None)
-    after = training.noise(held_back)
+    after = training.noise(others)
     trained = {op.name: op for op in simulation.quantized().ops}
     result = quantized.with_ops(trained.get(op.name, op) for op in quantized.ops)
     improved = after < before and _is_representable(result)
     barriers = tuple(op.name for op in scores.ops if not has_derivative(op))
     return Reconstruction(
-        result if improved else quantized, improved, steps * BATCH / len(learned), len(learned), len(held_back),
+        result if improved else quantized, improved, steps * BATCH / len(learned), len(learned), len(others),
         _decibels(before), _decibels(after), barriers,
     )  # fmt: skip
+
+
+def held_back(dataset: Dataset) -> Dataset:
+    """The samples that reconstruction does not learn from, but is judged by."""
+    return Subset(dataset, list(range(0, len(dataset), _HELD_BACK))[:_MOST_HELD_BACK])
+
+
+def _learned(dataset: Dataset) -> Dataset:
+    return Subset(dataset, [index for index in range(len(dataset)) if index % _HELD_BACK])
 
 
 def default_passes(graph: Graph, samples: int) -> float:
