@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_networks import grouped_network, residual_network
 
+import quantmcu
 from quantmcu.bitwidths import BitChooser, BitsRequest
 from quantmcu.data import Dataset
 from quantmcu.errors import UsageError
@@ -27,6 +29,7 @@ from quantmcu.quant.tails import section_runner
 from quantmcu.reference import execute
 
 NARROW = {"stem": 4, "project": 4, "scores": 4}
+DEMO = Path(__file__).parents[2] / "demo"
 Array = np.ndarray
 
 
@@ -205,3 +208,16 @@ def test_chosen_bits_are_reconstructed_where_asked_for(chooser: BitChooser) -> N
     assert chooser.choose(BitsRequest(weights="8", reconstruct="auto")).search == {}
     with pytest.raises(UsageError, match="unknown value 'much'"):
         BitsRequest(reconstruct="much")
+
+
+@pytest.mark.slow
+def test_the_demo_network_gains_from_it(tmp_path: Path) -> None:
+    result = quantmcu.compile(
+        DEMO / "cifar10_mobilenetv2.onnx", "nucleo-f767", calibration=DEMO / "calibration",
+        preprocess=DEMO / "preprocess.toml", out=tmp_path / "out", weight_bits="4", reconstruct="2", build=False,
+    )  # fmt: skip
+    found = result.data["search"]["reconstruction"]
+    assert found["improved"]
+    assert (found["samples"], found["held_back"], found["barriers"]) == (83, 17, [])
+    assert found["sqnr_db_after"] > found["sqnr_db_before"] + 0.5
+    assert {step["weight_bits"] for step in result.data["steps"] if step["operator"] == "Convolution"} == {8, 4}

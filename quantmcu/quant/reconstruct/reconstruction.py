@@ -38,9 +38,9 @@ _WORK_OF_A_VALUE = 60
 the derivatives; the other work for one activation is worth so many."""
 _MOST_PASSES = 12
 
-_WAY_NARROW, _WAY_WIDE, _WAY_GAIN, _WAY_BIAS = 1.6, 2.0, 0.2, 5.0
-"""Twice the longest way in all steps: of weights below 8 bits and of 8 bits, in codes; of scales, as a share; of
-biases, in codes of the output."""
+_NARROW, _WIDE, _GAIN, _BIAS = (1.6, 0.03), (2.0, 0.02), (0.2, 0.002), (5.0, 0.05)
+"""Of weights below 8 bits and of 8 bits, in codes; of their scales, as a share; of biases, in codes of the output:
+twice the longest way in all steps, and the largest change of one step. Larger ones at once upset each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,18 +157,26 @@ def default_passes(graph: Graph, samples: int) -> float:
 
 
 def _parameters(graph: Graph, steps: int) -> dict[str, LayerParameters]:
-    """Of every layer; the rates of their steps let them get as far as they need, however few the steps are."""
+    """Of every layer."""
     found = {}
     for op in graph.ops:
         if isinstance(op, ops.Conv2D | ops.Dense):
             output = graph.tensor(op.output).qparams
             if op.quantized is None or output is None:
                 raise ValueError(f"{op.name} is not quantized")
-            way = _WAY_NARROW if op.quantized.bits < 8 else _WAY_WIDE
+            weights = _NARROW if op.quantized.bits < 8 else _WIDE
             found[op.name] = LayerParameters(
-                op, output, weight_rate=way / steps, gain_rate=_WAY_GAIN / steps, bias_rate=_WAY_BIAS / steps
+                op,
+                output,
+                weight_rate=_rate(*weights, steps),
+                gain_rate=_rate(*_GAIN, steps),
+                bias_rate=_rate(*_BIAS, steps),
             )
     return found
+
+
+def _rate(way: float, largest: float, steps: int) -> float:
+    return min(way / steps, largest)
 
 
 def _inputs(graph: Graph, inputs: Any) -> Values:
