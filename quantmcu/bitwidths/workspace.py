@@ -117,7 +117,7 @@ class Workspace:
     def plan(self, network: QuantizedNetwork) -> PlannedNetwork:
         """How `network` would run, without classes of patches; the smallest plan where none fits."""
         return self.once(
-            ("plan", network, self.budget, self.patches, self.optimize),
+            ("plan", network.program, self.budget, self.patches, self.optimize),
             lambda: choose_plan(
                 network.program, self.board, self.budget, self.patches, advance=self.clock.advance, may_overflow=True,
                 optimize=self.optimize,

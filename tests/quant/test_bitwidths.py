@@ -176,6 +176,8 @@ def test_keeps_8_bits_where_the_whole_plan_gets_slower(chooser: BitChooser, monk
 
 def test_maps_keep_8_bits_by_default_where_they_fit(chooser: BitChooser) -> None:
     chosen = chooser.choose(BitsRequest("auto"))
+    eight = chooser.choose(BitsRequest())
+    assert chooser.plan(chosen) is chooser.plan(eight)  # the same program: not planned again
     assert not chosen.map_bits
     assert chosen.search == {"decision": "maps keep 8 bits: they fit the RAM"}
 
