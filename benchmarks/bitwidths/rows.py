@@ -64,6 +64,7 @@ SECTIONS = {
     "network": "Equal BitOPs: those of VDQS on all maps; weights of 8 bits",
     "VDPC": "Patches of two classes: 3x3, recomputed halos, weights auto",
     "both": "Weights and maps",
+    "reconstructed": "Weights and biases reconstructed for the bits chosen (--reconstruct auto)",
     "latency": "VDQS that saves predicted cycles (--objective latency)",
 }
 """Titles."""
@@ -98,6 +99,7 @@ def rows_of(case: Case) -> list[Row]:
         *_classes(case),
         *_both(),
         *_latency(),
+        *_reconstructed(),
     ]
     return [row for row in rows if row.is_main or case.is_whole]
 
@@ -156,3 +158,10 @@ def _latency() -> Iterator[Row]:
         bits = BitsRequest("mixed", weights, cost="cycles")
         label = "auto" if weights == "auto" else f"{weights} bits"
         yield Row("latency", f"weights {label}", bits, fast, is_emulated=weights == "4", is_main=True)
+
+
+def _reconstructed() -> Iterator[Row]:
+    choices = {f"together, {x:g} x": BitsRequest("mixed", "8", reduction=x) for x in (2.2, 3.0)}
+    choices |= {"weights auto": BitsRequest("8"), "weights 4 bits": BitsRequest("8", "4")}
+    for label, bits in choices.items():
+        yield Row("reconstructed", label, replace(bits, reconstruct="auto"), is_main="2.2" in label)
