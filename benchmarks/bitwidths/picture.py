@@ -17,6 +17,7 @@ _SECTIONS = {
     "both": ("weights and maps", "#2a9d4a", "D"),
     "VDPC": ("two classes of patches", "#8e44ad", "P"),
     "latency": ("--objective latency", "#d1495b", "v"),
+    "reconstructed": ("reconstructed", "#c99700", "*"),
 }
 """Names, colours and marks; the baselines of equal BitOPs are grey."""
 
