@@ -20,6 +20,7 @@ from benchmarks.bitwidths import document, picture
 from benchmarks.bitwidths.cases import CASES
 from benchmarks.bitwidths.figures import figures_of
 from benchmarks.bitwidths.measure import Effort, measure_case
+from benchmarks.bitwidths.reach import frontier, goals
 from benchmarks.bitwidths.store import Store
 from benchmarks.bitwidths.table import caption, problems, tables
 
@@ -62,7 +63,9 @@ def main(
         console.print(f"\n{figures.case.title}", style="bold")
         for table in tables(figures):
             console.print(table)
-        console.print(caption(figures))
+        console.print(frontier(figures))
+        for text in (caption(figures), *goals(figures)):
+            console.print(text)
         for text in problems(figures):
             console.print(f"no figures: {text}")
     if path is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from benchmarks.bitwidths.figures import CaseFigures, Figures
+from benchmarks.bitwidths.reach import points
 from benchmarks.bitwidths.rows import EIGHT_BITS, SECTIONS
 from quantmcu.report.text import size
 
@@ -39,13 +40,12 @@ def _label(figures: Figures) -> str:
 
 def _cells(figures: Figures) -> Sequence[str]:
     accuracy, costs = figures.accuracy, figures.costs
-    lost, error = figures.lost
     planned = "cycles" in costs
     return (
         f"{figures.fewer:.2f} ({figures.fewer_fastest:.2f})",
         f"{figures.fewer_stage:.2f}",
         f"{figures.top1:.1f}",
-        "" if figures.row == EIGHT_BITS else f"{0.0 - lost:+.1f} ± {error:.1f}",
+        "" if figures.row == EIGHT_BITS else points(figures),
         f"{figures.agreement:.1f}",
         f"{accuracy.sqnr_db:.1f} dB",
         _cycles(figures) if planned else "",

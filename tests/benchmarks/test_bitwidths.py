@@ -125,6 +125,7 @@ def test_documents_get_tables_and_a_picture(case: Case, measured: Store, tmp_pat
     text = path.read_text()
     assert "old" not in text
     assert f"{IMAGES} images in all; calibrated on 4 of the other half" in text
+    assert text.count("- At most 1 point below 8 bits: ") == 2
     for row in found.rows:
         assert re.search(rf"\| {re.escape(row.row.label)}( \(\d+% at 8 bits\))? \| \d+\.\d\d \(", text)
     pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'quantmcu[bench]'")
