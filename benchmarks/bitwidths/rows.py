@@ -16,7 +16,7 @@ from quantmcu.vdpc import ClassesRequest
 EIGHT = BitsRequest("8", "8")
 OWN_PLAN = PatchRequest()
 PHIS = (0.9, 0.96, 0.98)
-STATIC_PHIS = (0.9, 0.96)
+STATIC_PHIS = (0.95, 0.9)
 
 Choice = Literal["request", "uniform", "least error", "random", "VDQS"]
 
@@ -134,9 +134,9 @@ def _classes(case: Case) -> Iterator[Row]:
     yield Row("VDPC", f"no classes, lambda {bits.lam:g}", bits, patched(case), is_emulated=True, is_main=True)
     requests = [ClassesRequest("dynamic", phi) for phi in PHIS] + [ClassesRequest("static", phi) for phi in STATIC_PHIS]
     for request in requests:
-        is_main = request in (ClassesRequest("dynamic", 0.96), ClassesRequest("static", 0.9))
+        is_main = request in (ClassesRequest("dynamic", 0.96), ClassesRequest("static", 0.95))
         row = Row("VDPC", f"{request.mode}, phi {request.phi:g}", bits, patched(case), request, is_main=is_main)
-        yield replace(row, is_emulated=request.phi == 0.96)
+        yield replace(row, is_emulated=is_main)
         yield replace(row, label=f"{row.label}, random patches", at_random=True)
 
 
