@@ -143,10 +143,10 @@ def _classes(case: Case) -> Iterator[Row]:
 def _both() -> Iterator[Row]:
     yield Row("both", "auto, VDQS", BitsRequest("mixed"), is_emulated=True, is_main=True)
     yield Row("both", "4 bits, VDQS", BitsRequest("mixed", "4"), is_emulated=True, is_main=True)
-    for reduction in (1.9, 2.2, 2.5, 3.0):
+    for reduction in (1.5, 2.0, 2.2, 2.5, 3.0):
         bits = BitsRequest("mixed", "8", reduction=reduction)
-        is_main = reduction in (2.2, 3.0)
-        yield Row("both", f"together, {reduction:g} x", bits, is_emulated=is_main, is_main=is_main)
+        is_main = reduction in (2.0, 2.2, 3.0)
+        yield Row("both", f"together, {reduction:g} x", bits, is_emulated=reduction in (2.0, 3.0), is_main=is_main)
     yield Row("both", "all of 4 bits", BitsRequest("mixed", "4"), choice="uniform", is_emulated=True, is_main=True)
     for reduction in (2.5, 3.0, 4.0):
         yield Row("both", f"together, 8, 4, 2 bits, {reduction:g} x", BitsRequest("8,4,2", "8", reduction=reduction))
@@ -161,7 +161,7 @@ def _latency() -> Iterator[Row]:
 
 
 def _reconstructed() -> Iterator[Row]:
-    choices = {f"together, {x:g} x": BitsRequest("mixed", "8", reduction=x) for x in (2.2, 3.0)}
+    choices = {f"together, {x:g} x": BitsRequest("mixed", "8", reduction=x) for x in (2.0, 2.5)}
     choices |= {"weights auto": BitsRequest("8"), "weights 4 bits": BitsRequest("8", "4")}
     for label, bits in choices.items():
-        yield Row("reconstructed", label, replace(bits, reconstruct="auto"), is_main="2.2" in label)
+        yield Row("reconstructed", label, replace(bits, reconstruct="auto"), is_main=bits.reduction == 2.0)
