@@ -21,6 +21,7 @@ class Figures:
         accuracy: of the images of both halves.
         costs: as `Planned.describe`; of rows without plan BitOPs alone.
         emulated: cycles, where they were measured.
+        is_older: planned with another version of QuantMCU's source than 8 bits.
         lost: points of top-1 below 8 bits on the same images, and their standard error.
         fewer: how many times fewer BitOPs than in the stage's patches at 8 bits; `fewer_fastest`: than in the fastest
             3x3 patches; `fewer_stage`: of the stage alone.
@@ -30,6 +31,7 @@ class Figures:
     accuracy: Evaluation
     costs: dict[str, Any]
     emulated: int | None
+    is_older: bool
     lost: tuple[float, float]
     fewer: float
     fewer_fastest: float
@@ -89,7 +91,7 @@ def figures_of(case: Case, store: Store) -> CaseFigures | None:
     if any("halves" not in entries.get(row.name, {}) for row in references):
         return None
     joined = {row.name: _joined(entries[row.name]) for row in rows_of(case) if "halves" in entries.get(row.name, {})}
-    eight = joined[EIGHT_BITS.name]
+    eight, newest = joined[EIGHT_BITS.name], entries[EIGHT_BITS.name]["planned_with"]
     _, fastest, stage = (entries[row.name]["costs"] for row in references)
     rows = []
     for row in rows_of(case):
@@ -104,6 +106,7 @@ def figures_of(case: Case, store: Store) -> CaseFigures | None:
                 accuracy,
                 costs,
                 (entry.get("emulated") or {}).get("cycles"),
+                entry.get("planned_with", newest) != newest,
                 (lost, error),
                 stage["bitops"] / costs["bitops"],
                 fastest["bitops"] / costs["bitops"],

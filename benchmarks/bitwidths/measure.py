@@ -6,7 +6,7 @@ import hashlib
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,8 @@ class _Measuring:
         images = [(path.name, path.stat().st_size) for path in sorted(self.case.images.glob("*"))]
         images.append((self.case.images.name, self.case.images.stat().st_size))
         model = hashlib.sha256(self.case.model.read_bytes()).hexdigest()
-        parts = model, images, self.effort.calibration, self.effort.evaluation, BOARD, changes(row)
+        asked = replace(row, is_main=False, is_emulated=False)
+        parts = model, images, self.effort.calibration, self.effort.evaluation, BOARD, changes(asked)
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def _measured(self, row: Row, key: str) -> Entry:

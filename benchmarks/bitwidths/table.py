@@ -58,7 +58,8 @@ def _cells(figures: Figures) -> Sequence[str]:
 def _cycles(figures: Figures) -> str:
     costs = figures.costs
     worst = "" if costs["worst_cycles"] == costs["cycles"] else f" (≤ {_millions(costs['worst_cycles'])})"
-    return _millions(costs["cycles"]) + worst + ("" if costs["fits"] else " *")
+    marks = ("" if costs["fits"] else " *") + (" †" if figures.is_older else "")
+    return _millions(costs["cycles"]) + worst + marks
 
 
 def _millions(cycles: int) -> str:
