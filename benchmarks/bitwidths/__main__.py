@@ -20,7 +20,7 @@ from benchmarks.bitwidths import document, picture
 from benchmarks.bitwidths.cases import CASES
 from benchmarks.bitwidths.figures import figures_of
 from benchmarks.bitwidths.measure import Effort, measure_case
-from benchmarks.bitwidths.reach import frontier, goals
+from benchmarks.bitwidths.reach import against_random, frontier, goals
 from benchmarks.bitwidths.store import Store
 from benchmarks.bitwidths.table import caption, problems, tables
 
@@ -64,7 +64,7 @@ def main(
         for table in tables(figures):
             console.print(table)
         console.print(frontier(figures))
-        for text in (caption(figures), *goals(figures)):
+        for text in (caption(figures), *goals(figures), *against_random(figures)):
             console.print(text)
         for text in problems(figures):
             console.print(f"no figures: {text}")

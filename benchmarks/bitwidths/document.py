@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.bitwidths.figures import CaseFigures
-from benchmarks.bitwidths.reach import frontier, goals
+from benchmarks.bitwidths.reach import against_random, frontier, goals
 from benchmarks.bitwidths.table import caption, problems, tables
 from benchmarks.document import replace
 from benchmarks.tables import markdown
@@ -19,7 +19,7 @@ def write(path: Path, found: Sequence[CaseFigures]) -> None:
         UsageError: the document lacks a mark.
     """
     for figures in found:
-        parts = [caption(figures), "", *(f"- {text}" for text in goals(figures)), "", markdown(frontier(figures))]
+        parts = [caption(figures), "", *(f"- {text}" for text in (*goals(figures), *against_random(figures))), "", markdown(frontier(figures))]
         parts += [markdown(table) for table in tables(figures)]
         parts += [f"- not measured: {text}" for text in problems(figures)]
         replace(path, figures.case.id, "\n".join(parts))

@@ -23,11 +23,16 @@ _SECTIONS = {
 
 _BASELINES = ("equal BitOPs", "#a0a0a0", "x")
 
+_SHOWN_POINTS = 14
+"""Rows that lose more would press the others together: they lie below the picture."""
+
 
 def draw(found: Sequence[CaseFigures], path: Path) -> str | None:
     """Writes an SVG, one line of panels a network; returns why not where the library is missing."""
     if importlib.util.find_spec("matplotlib") is None:
         return "no picture: the package matplotlib is not installed (pip install 'quantmcu[bench]')"
+    if not found:
+        return "no picture: there are no figures"
     import matplotlib
 
     matplotlib.use("svg")
@@ -39,6 +44,8 @@ def draw(found: Sequence[CaseFigures], path: Path) -> str | None:
         _panel(axes[0], figures, "BitOPs, of those of 8 bits in the stage's patches", lambda row: 1 / row.fewer)
         _panel(axes[1], figures, "predicted cycles, of the same", partial(_share_of_cycles, figures.reference))
         axes[0].set_ylabel(f"{figures.case.title}\ntop-1 %")
+        lowest = figures.float_top1 - _SHOWN_POINTS
+        axes[0].set_ylim(bottom=min(row.top1 for row in figures.rows if row.top1 >= lowest) - 1)
     handles: dict[str, Any] = {}
     for axes in grid.ravel():
         handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
@@ -65,11 +72,11 @@ def _panel(axes: Any, found: CaseFigures, title: str, cost: Callable[[Figures], 
     best = unbeaten(found.rows, cost)
     axes.step([cost(f) for f in best], [f.top1 for f in best], where="pre", color="#888888", linewidth=1, zorder=1)
     for figures in best:
-        axes.annotate(
-            figures.row.label, (cost(figures), figures.top1), fontsize=6.5, xytext=(4, -9), textcoords="offset points"
-        )
+        place = (cost(figures), figures.top1)
+        style = {"fontsize": 6.5, "xytext": (4, -9), "textcoords": "offset points", "annotation_clip": True}
+        axes.annotate(figures.row.label, place, **style)
     axes.axhline(found.float_top1, color="#bbbbbb", linewidth=0.8, linestyle=":", zorder=0)
-    place = (1, found.float_top1)
-    axes.annotate("float", place, xycoords=("axes fraction", "data"), fontsize=7, ha="right", va="bottom")
+    right = ("axes fraction", "data")
+    axes.annotate("float", (1, found.float_top1), xycoords=right, fontsize=7, ha="right", va="bottom")
     axes.set_xlabel(title)
     axes.spines[["top", "right"]].set_visible(False)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from rich.table import Table
 
+from benchmarks.bitwidths.evaluation import paired_difference
 from benchmarks.bitwidths.figures import CaseFigures, Figures, unbeaten
-from benchmarks.bitwidths.rows import SECTIONS
+from benchmarks.bitwidths.rows import SECTIONS, random_label
 
 FEWER_BITOPS, FEWER_CYCLES, LOST_POINTS = 2.2, 1.5, 1.0
 """Goals: so many times fewer than with 8 bits in the stage's patches, at no more than so many points of top-1."""
@@ -74,3 +76,19 @@ def _goal(rows: Sequence[Figures], what: str, goal: float, gain: Callable[[Figur
         return f"{text} The goal, {goal:g}, costs {best.lost[0]:.1f} ± {best.lost[1]:.1f} points ({named(best)})."
     most, row = max(known, key=lambda pair: pair[0])
     return f"{text} The goal, {goal:g}, is out of reach: the most is {most:.2f} ({named(row)}, {points(row)} points)."
+
+
+def against_random(found: CaseFigures) -> list[str]:
+    """A sentence for each VDPC that narrows some of the patches: what it gains over as many random ones."""
+    rows = {row.row.name: row for row in found.rows}
+    sentences = []
+    for row in found.rows:
+        drawn = rows.get(replace(row.row, label=random_label(row.row)).name)
+        if drawn is None or not 0 < row.costs.get("outlier_share", 0) < 1:
+            continue
+        gained, error = paired_difference(row.accuracy.right, drawn.accuracy.right)
+        decibels = row.accuracy.sqnr_db - drawn.accuracy.sqnr_db
+        sentences.append(
+            f"VDPC, {row.row.label}, against as many random patches: {gained:+.1f} ± {error:.1f} points, {decibels:+.1f} dB."
+        )
+    return sentences

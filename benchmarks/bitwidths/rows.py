@@ -137,7 +137,12 @@ def _classes(case: Case) -> Iterator[Row]:
         is_main = request in (ClassesRequest("dynamic", 0.96), ClassesRequest("static", 0.95))
         row = Row("VDPC", f"{request.mode}, phi {request.phi:g}", bits, patched(case), request, is_main=is_main)
         yield replace(row, is_emulated=is_main)
-        yield replace(row, label=f"{row.label}, random patches", at_random=True)
+        yield replace(row, label=random_label(row), at_random=True)
+
+
+def random_label(row: Row) -> str:
+    """Of the row with as many patches of the outlier class, drawn."""
+    return f"{row.label}, random patches"
 
 
 def _both() -> Iterator[Row]:
