@@ -19,7 +19,8 @@ def write(path: Path, found: Sequence[CaseFigures]) -> None:
         UsageError: the document lacks a mark.
     """
     for figures in found:
-        parts = [caption(figures), "", *(f"- {text}" for text in (*goals(figures), *against_random(figures))), "", markdown(frontier(figures))]
+        sentences = (*goals(figures), *against_random(figures))
+        parts = [caption(figures), "", *(f"- {text}" for text in sentences), "", markdown(frontier(figures))]
         parts += [markdown(table) for table in tables(figures)]
         parts += [f"- not measured: {text}" for text in problems(figures)]
         replace(path, figures.case.id, "\n".join(parts))

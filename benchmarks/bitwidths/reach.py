@@ -88,7 +88,6 @@ def against_random(found: CaseFigures) -> list[str]:
             continue
         gained, error = paired_difference(row.accuracy.right, drawn.accuracy.right)
         decibels = row.accuracy.sqnr_db - drawn.accuracy.sqnr_db
-        sentences.append(
-            f"VDPC, {row.row.label}, against as many random patches: {gained:+.1f} ± {error:.1f} points, {decibels:+.1f} dB."
-        )
+        gain = f"{gained:+.1f} ± {error:.1f} points, {decibels:+.1f} dB"
+        sentences.append(f"VDPC, {row.row.label}, against as many random patches: {gain}.")
     return sentences
