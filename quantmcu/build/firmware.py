@@ -139,15 +139,17 @@ def flash_project(
     require_uploader(protocol)
     _remove_work(out)
     (progress or SilentProgress()).stage("flash")
-    run = run_platformio(
-        out,
-        ["-e", board.id, "-t", "nobuild", "-t", "upload", *(["--upload-port", port] if port else [])],
-        environment=platformio_environment({"QUANTMCU_UPLOAD_PROTOCOL": protocol}),
-        log_name=f"{out.name.strip('.')}-upload",
-    )
+    try:
+        run = run_platformio(
+            out,
+            ["-e", board.id, "-t", "nobuild", "-t", "upload", *(["--upload-port", port] if port else [])],
+            environment=platformio_environment({"QUANTMCU_UPLOAD_PROTOCOL": protocol}),
+            log_name=f"{out.name.strip('.')}-upload",
+        )
+    finally:
+        _remove_work(out)
     if run.status != 0:
         raise upload_failure(run, board)
-    _remove_work(out)
 
 
 def _remove_work(out: Path) -> None:

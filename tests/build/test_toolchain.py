@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from quantmcu.build import build_project, flash_project, toolchain, uploader
+from quantmcu.build import BuildResult, build_project, flash_project, toolchain, uploader
 from quantmcu.build.doctor import diagnose
 from quantmcu.emulator.objects import compile_for_core
 from quantmcu.errors import ExitStatus, ToolError, UsageError
@@ -124,12 +124,15 @@ def test_unknown_protocol(tmp_path: Path) -> None:
     assert "stlink, cmsis-dap, mbed, pyocd, custom" in caught.value.why
 
 
+def copy_of(result: BuildResult, folder: Path) -> Path:
+    """The project of a build that other tests share, for flashing, which works in the project's folder."""
+    return Path(shutil.copytree(result.elf.parent, folder / "project"))
+
+
 def test_flashing_to_a_disk_copies_the_very_firmware(build: Build, tmp_path: Path) -> None:
     """The `mbed` protocol, with a folder in the disk's place: the upload runs through pio, without a rebuild."""
-    result = build("nucleo-f767", "zig")
-    marked = result.bin.read_bytes() + b"this very file"
-    project = tmp_path / "project"
-    shutil.copytree(result.elf.parent, project)
+    project = copy_of(build("nucleo-f767", "zig"), tmp_path)
+    marked = (project / "firmware.bin").read_bytes() + b"this very file"
     (project / "firmware.bin").write_bytes(marked)
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -139,7 +142,7 @@ def test_flashing_to_a_disk_copies_the_very_firmware(build: Build, tmp_path: Pat
 
 def test_flashing_by_uf2(build: Build, tmp_path: Path) -> None:
     """RP2040, with a folder in its disk's place: all blocks together are the image, at the flash's address."""
-    project = build("pico", COMPILER).elf.parent
+    project = copy_of(build("pico", COMPILER), tmp_path)
     disk = tmp_path / "disk"
     disk.mkdir()
     with pytest.raises(ToolError, match="no board found") as caught:
@@ -171,16 +174,17 @@ def test_flashing_by_dfu(build: Build, tmp_path: Path, monkeypatch: pytest.Monke
     tool.write_text(f'#!/bin/sh\necho "$@" > {called}\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tool.parent), prepend=os.pathsep)
-    project = build("portenta-h7", COMPILER).elf.parent
+    project = copy_of(build("portenta-h7", COMPILER), tmp_path)
     flash_project(project, load_board("portenta-h7"))
     assert called.read_text().startswith("--device 2341:035b -a 0 --dfuse-address 0x08040000:leave -D ")
     assert called.read_text().rstrip().endswith("firmware.bin")
 
 
 def test_flashing_to_a_disk_that_is_not_there(build: Build, tmp_path: Path) -> None:
-    project = build("nucleo-f767", "zig").elf.parent
+    project = copy_of(build("nucleo-f767", "zig"), tmp_path)
     with pytest.raises(ToolError, match="no board found"):
         flash_project(project, F767, protocol="mbed", port=str(tmp_path / "missing"))
+    assert not (project / ".pio").exists(), "it holds absolute paths, also after a failure"
 
 
 def test_doctor_finds_what_the_tests_use() -> None:
