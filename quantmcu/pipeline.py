@@ -45,6 +45,7 @@ from quantmcu.program.program import Program
 from quantmcu.program.serialize import save_program
 from quantmcu.progress import Progress, SilentProgress, StageClock
 from quantmcu.quant import fold_input_affine
+from quantmcu.quant.constant_inputs import constant_inputs
 from quantmcu.quant.prepare import prepare
 from quantmcu.quant.vdpc import DEFAULT_PHI
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information
@@ -320,6 +321,8 @@ def prepare_model(
         if held_out_for is not None:
             dataset, held_out = held_out_split(dataset, held_out_for)
     prepared = prepare(graph, dataset, clock=clock)
+    for warning in constant_inputs(prepared.graph, prepared.calibration):
+        clock.note(warning)
     budget = budget_of(board, ram=request.ram, flash=request.flash)
     chooser = BitChooser(
         prepared.graph, prepared.calibration, dataset, board, budget, request.patches, clock, optimize=request.optimize
@@ -359,7 +362,8 @@ def _check_flash(
 ) -> None:
     """Weights that exceed the flash are an error, or with --no-build a note."""
     if emitted.constant_bytes > budget.constant_bytes:
-        error = flash_error(emitted.constant_bytes, budget, board)
+        error = flash_error(emitted.stored, budget.constant_bytes, budget, board)
         if request.build:
+            error.hint += "; `--no-build` writes the C project and lets you validate it on the host all the same"
             raise error
         clock.note(str(error))

@@ -6,16 +6,17 @@ were really placed in the board's memory regions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.optimize import Optimize
 from quantmcu.codegen.select import select_kernels
 from quantmcu.errors import QuantMCUError, UsageError
-from quantmcu.memory.budget import FIRMWARE_DATA_BYTES, Budget, budget_of, ram_error
+from quantmcu.memory.budget import Budget, budget_of, ram_error
 from quantmcu.memory.buffers import tenants_at
-from quantmcu.memory.planner import ArenaRegion, DoesNotFitError, MemoryPlan, plan_memory
+from quantmcu.memory.describe import describe_array
+from quantmcu.memory.planner import ALIGNMENT, DoesNotFitError, MemoryPlan
 from quantmcu.patch.candidate import Candidate, frontier
 from quantmcu.patch.fastest import fastest_candidates
 from quantmcu.patch.lean import leaner
@@ -23,6 +24,7 @@ from quantmcu.patch.receptive_field import NotDivisibleError
 from quantmcu.patch.request import PatchRequest, find_step
 from quantmcu.patch.search import HALO_MODES, Search, divided, grids, stage_plan
 from quantmcu.patch.stage import StagePlan
+from quantmcu.placing import SmallestPlan, fits, place, smallest_plan
 from quantmcu.program import steps
 from quantmcu.program.program import Program
 from quantmcu.targets import Board
@@ -75,29 +77,6 @@ class _Choice:
         return None
 
 
-def place(candidate: Candidate, regions: Sequence[ArenaRegion]) -> MemoryPlan:
-    """Places the buffers of a candidate.
-
-    Raises:
-        DoesNotFitError: they don't fit.
-    """
-    capacity = sum(region.capacity for region in regions)
-    if candidate.arena_bytes > capacity:
-        raise DoesNotFitError(
-            candidate.live, capacity
-        )  # without trying: no placement needs less than what lives at once
-    return plan_memory(candidate.buffers, len(candidate.timeline.slots), regions)
-
-
-def fits(candidate: Candidate, budget: Budget) -> bool:
-    """Whether the buffers of a candidate can be placed."""
-    try:
-        place(candidate, budget.regions)
-    except DoesNotFitError:
-        return False
-    return True
-
-
 def same_plan(
     candidate: Candidate, program: Program, board: Board, budget: Budget, optimize: Optimize = "balanced"
 ) -> list[Candidate]:
@@ -141,7 +120,7 @@ def choose_plan(
     """
     search = stage_search(program, board, budget, request, advance, optimize)
     choice = _Choice(budget)
-    found = choice.first_that_fits(_fastest_first(search, budget, request))
+    found = choice.first_that_fits(_fastest_first(search, budget.arena_bytes, request))
     if found is None and request.patch != "off":
         choice.rejected.clear()
         candidates = _forced(search, request) if request.is_forced else search.run()
@@ -151,23 +130,37 @@ def choose_plan(
     if found is not None:
         chosen, memory = found
         return PlannedNetwork(chosen, memory, search.layers, tuple(_notes(chosen, search.layers, choice, budget)))
-    error = _error(choice, budget, board, patched=request.patch != "off")
+    smallest = _smallest(search, choice, board, request)
+    error = _error(smallest, budget, board, patched=request.patch != "off")
     if not may_overflow:
         raise error
-    smallest = min((candidate for candidate, _ in choice.rejected), key=lambda candidate: candidate.arena_bytes)
-    endless = ArenaRegion(budget.regions[-1].name if budget.regions else "ram", 2**31)
-    return PlannedNetwork(smallest, place(smallest, [endless]), search.layers, (), error)
+    return PlannedNetwork(smallest.candidate, smallest.memory, search.layers, (), error)
 
 
-def _fastest_first(search: Search, budget: Budget, request: PatchRequest) -> Iterator[Candidate]:
-    """Candidates in the order of their cycles; none where a certain stage or the least RAM is asked for."""
+def _fastest_first(search: Search, limit: int, request: PatchRequest) -> Iterator[Candidate]:
+    """Candidates of about `limit` bytes, the fastest first; none where a certain stage or least RAM is asked for."""
     if request.patch == "off":
         yield search.layers
         yield from leaner(search.layers)
     elif request.objective != "ram" and not request.is_forced:
         if not request.input_on_demand:
             yield search.layers
-        yield from fastest_candidates(search, budget.arena_bytes)
+        yield from fastest_candidates(search, limit)
+
+
+def _smallest(search: Search, choice: _Choice, board: Board, request: PatchRequest) -> SmallestPlan:
+    """The plan that needs the least RAM once its arrays are placed.
+
+    Where those that were rejected leave gaps, others with more bytes at once may still need less in all.
+    """
+    smallest = smallest_plan([candidate for candidate, _ in choice.rejected], board)
+    while smallest.gap_bytes:
+        others = _fastest_first(search, smallest.memory.arena_bytes - ALIGNMENT, request)
+        better = smallest_plan([smallest.candidate, *others], board)
+        if better.memory.arena_bytes >= smallest.memory.arena_bytes:
+            break
+        smallest = better
+    return smallest
 
 
 def plan_frontier(
@@ -306,20 +299,24 @@ def _notes(chosen: Candidate, layers: Candidate, choice: _Choice, budget: Budget
         yield f"rejected {len(choice.rejected)} faster plans that need at least {smallest:,} bytes at once"
 
 
-def _error(choice: _Choice, budget: Budget, board: Board, *, patched: bool) -> QuantMCUError:
+def _error(smallest: SmallestPlan, budget: Budget, board: Board, *, patched: bool) -> QuantMCUError:
     """None fits: names the smallest RAM that works, and the arrays that set it."""
-    smallest, problem = min(choice.rejected, key=lambda entry: entry[0].arena_bytes)
-    error = ram_error(smallest.timeline, smallest.buffers, problem, budget, board)
+    candidate, needed = smallest.candidate, smallest.memory.arena_bytes
+    stages = candidate.stage_names
+    problem = DoesNotFitError(candidate.live, budget.arena_bytes)
+    error = ram_error(candidate.timeline, candidate.buffers, problem, budget, board, stages)
     if not patched:
         return QuantMCUError(error.what, error.where, error.why, f"run it in patches (--patch auto); or {error.hint}")
-    largest = tenants_at(smallest.buffers, smallest.peak_slot)[0]
-    needed = smallest.arena_bytes + board.stack_bytes + FIRMWARE_DATA_BYTES
+    largest = tenants_at(candidate.buffers, candidate.peak_slot)[0]
+    between = f", with {smallest.gap_bytes:,} bytes of gaps between the arrays" if smallest.gap_bytes else ""
+    where = "" if smallest.is_on_board else " in one region"
     return QuantMCUError(
-        f"no plan fits: the smallest needs {smallest.arena_bytes:,} bytes of RAM for feature maps, there are "
+        f"no plan fits: the smallest needs {needed:,} bytes of RAM for feature maps, there are "
         f"{budget.arena_bytes:,}",
         error.where,
-        f"{largest.name} ({largest.nbytes:,} bytes) sets it; {error.why}",
-        f"the smallest RAM that works is {needed:,} bytes (stack and variables included); {error.hint}",
+        f"{describe_array(largest.name, stages)} ({largest.nbytes:,} bytes) sets it{between}; {error.why}",
+        f"the smallest RAM that works is {smallest.ram_bytes:,} bytes{where} (stack and variables included); "
+        f"{error.hint}",
     )
 
 

@@ -8,6 +8,7 @@ from quantmcu.bitwidths.network import QuantizedNetwork
 from quantmcu.bitwidths.workspace import Workspace
 from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.select import flat, select_kernels
+from quantmcu.memory.budget import flash_error
 from quantmcu.program.program import Program
 from quantmcu.quant import choose_weight_bits, weight_bytes
 
@@ -40,6 +41,9 @@ def _with_weight_bits(workspace: Workspace, network: QuantizedNetwork, wanted: s
         return network
     others = stored - sum(weight_bytes(op, 8) for op in layers)
     four_are_enough = sum(weight_bytes(op, 4) for op in layers) <= room - others
+    fewest = {op.name: weight_bytes(op, 2) for op in layers} | {"tables and other constants": others}
+    if sum(fewest.values()) > room:
+        raise flash_error(fewest, room, workspace.budget, workspace.board, fewest_bits=True)
     options = workspace.weight_options((8, 4) if four_are_enough else (8, 4, 2))
     chosen = choose_weight_bits(options, room - others)
     counts = Counter(chosen.values())

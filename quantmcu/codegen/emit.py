@@ -6,7 +6,7 @@ lies.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -76,13 +76,18 @@ class EmittedModel:
     Attributes:
         files: text by path: quantmcu.h, model.c, weights.h, kernels/*. Self-contained C11; of libc only memcpy and
         memset.
-        constant_bytes: bytes of weights and tables in flash.
+        stored: bytes of weights and tables in flash, by layer.
         heat: predicted cycles of one inference in which each source file of kernels/ takes part, by its name.
     """
 
     files: Mapping[str, str]
-    constant_bytes: int
+    stored: Mapping[str, int]
     heat: Mapping[str, float]
+
+    @property
+    def constant_bytes(self) -> int:
+        """Bytes of weights and tables in flash."""
+        return sum(self.stored.values())
 
 
 def emit_model(
@@ -111,10 +116,20 @@ def emit_model(
     )
     weights = templates.get_template("weights.h.j2").render(program=program, arrays=arrays)
     interface = (data_folder("firmware") / "runtime" / "quantmcu.h").read_text()
-    stored = sum(constant.data.nbytes for code in codes for _, constant in code.constants)
-    stored += sum(program.values[name].nbytes for name in names.constants)
     files = {"quantmcu.h": interface, "model.c": model, "weights.h": weights} | kernels
+    stored = _stored(selections, codes)
+    stored.update({name: program.values[name].nbytes for name in names.constants})
     return EmittedModel(files, stored, _heat(selections, codes))
+
+
+def _stored(selections: Sequence[AnySelection], codes: Sequence[StepCode]) -> Counter[str]:
+    """Bytes of weights and tables by layer."""
+    stored: Counter[str] = Counter()
+    emitted = [selection for selection in flat(selections) if selection.kernel is not None]
+    for selection, code in zip(emitted, codes, strict=True):
+        nbytes = sum(constant.data.nbytes for _, constant in code.constants)
+        stored[selection.step.layer or selection.step.name] += nbytes
+    return stored
 
 
 def _segments(selections: Sequence[AnySelection], names: Names) -> tuple[list[SegmentText], list[StepCode]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.memory.buffers import Buffer, tenants_at
+from quantmcu.memory.describe import describe_array, describe_slot
 from quantmcu.memory.planner import ALIGNMENT, ArenaRegion, DoesNotFitError
 from quantmcu.memory.timeline import Timeline
 from quantmcu.targets import Board
@@ -106,12 +107,20 @@ def budget_of(board: Board, *, ram: int | None = None, flash: int | None = None)
 
 
 def ram_error(
-    timeline: Timeline, buffers: Sequence[Buffer], problem: DoesNotFitError, budget: Budget, board: Board
+    timeline: Timeline,
+    buffers: Sequence[Buffer],
+    problem: DoesNotFitError,
+    budget: Budget,
+    board: Board,
+    stages: Collection[str] = (),
 ) -> QuantMCUError:
-    """The feature maps don't fit: names the peak step, what lives there, the bytes over, and what would help."""
+    """The feature maps don't fit: names the peak step, what lives there, the bytes over, and what would help.
+
+    `stages` are the names of the patch stages.
+    """
     slot = timeline.slots[problem.peak_step]
     live = tenants_at(buffers, problem.peak_step)
-    parts = [f"{tenant.name} {tenant.nbytes:,}" for tenant in live[:_NAMED_ARRAYS]]
+    parts = [f"{describe_array(tenant.name, stages)} {tenant.nbytes:,}" for tenant in live[:_NAMED_ARRAYS]]
     if live[_NAMED_ARRAYS:]:
         parts.append(f"and {sum(tenant.nbytes for tenant in live[_NAMED_ARRAYS:]):,} bytes of smaller arrays")
     over = problem.needed - budget.arena_bytes
@@ -123,7 +132,7 @@ def ram_error(
         )
     return QuantMCUError(
         what,
-        where=f"step {problem.peak_step} ({slot.name})",
+        where=f"step {problem.peak_step} ({describe_slot(slot.name)})",
         why=f"alive at once: {', '.join(parts)}; {_room(budget, board)}",
         hint="a smaller input, a narrower network, or a board with more RAM (`quantmcu boards`)",
     )
@@ -140,13 +149,32 @@ def _room(budget: Budget, board: Board) -> str:
     return f"there is room for {budget.arena_bytes:,} ({pieces})"
 
 
-def flash_error(constant_bytes: int, budget: Budget, board: Board) -> QuantMCUError:
-    """The weights don't fit."""
-    over = constant_bytes - budget.constant_bytes
+def flash_error(
+    stored: Mapping[str, int], room: int, budget: Budget, board: Board, *, fewest_bits: bool = False
+) -> QuantMCUError:
+    """The weights don't fit: names the layers that take the most, the bytes over, and what would help.
+
+    Args:
+        stored: bytes of weights and tables by layer.
+        room: bytes of flash that are there for them.
+        budget: the limits.
+        board: to run on.
+        fewest_bits: fewer bits don't help, weights have the fewest already.
+    """
+    needed, room = sum(stored.values()), max(0, room)
+    largest = sorted(stored.items(), key=lambda item: -item[1])
+    parts = [f"{name} {nbytes:,}" for name, nbytes in largest[:_NAMED_ARRAYS]]
+    if largest[_NAMED_ARRAYS:]:
+        parts.append(f"and {sum(nbytes for _, nbytes in largest[_NAMED_ARRAYS:]):,} bytes of other layers")
+    limited = budget.flash_bytes < board.flash_bytes
+    hints = [f"a larger --flash-size ({board.id} has {board.flash_bytes:,} bytes)"] if limited else []
+    hints += [] if fewest_bits else ["weights of 4 bits where they cost least (`--weight-bits auto`)"]
+    hints += ["a narrower network", "or a board with more flash (`quantmcu boards`)"]
+    even = " even with the fewest bits" if fewest_bits else ""
     return QuantMCUError(
-        f"the weights and tables need {constant_bytes:,} bytes of flash, {over:,} more than {board.id} has for them",
-        why=f"flash of {budget.flash_bytes:,} bytes, less {FIRMWARE_CODE_BYTES:,} for code",
-        hint="weights of 4 bits where they cost least (`--weight-bits auto`), a narrower network, or a board with more "
-        "flash (`quantmcu boards`); `--no-build` writes the C project and lets you validate it on the host all the "
-        "same",
+        f"the weights and tables need {needed:,} bytes of flash{even}, {needed - room:,} more than there are for them",
+        where="--flash-size" if limited else f"flash of {board.id}",
+        why=f"the most is taken by {', '.join(parts)}; of {budget.flash_bytes:,} bytes of flash, code takes its part "
+        f"first and {room:,} are left",
+        hint=", ".join(hints),
     )

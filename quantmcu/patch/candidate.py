@@ -13,6 +13,7 @@ from quantmcu.memory.planner import ALIGNMENT
 from quantmcu.memory.timeline import Timeline
 from quantmcu.patch.stage import StagePlan
 from quantmcu.program.program import Program
+from quantmcu.program.stages import PatchStage
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,11 @@ class Candidate:
     def live(self) -> list[int]:
         """Bytes that live in each slot."""
         return live_bytes(self.buffers, len(self.timeline.slots), ALIGNMENT)
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """Names of the patch stages, with which those of their arrays begin."""
+        return tuple(step.name for step in self.program.steps if isinstance(step, PatchStage))
 
     @property
     def arena_bytes(self) -> int:

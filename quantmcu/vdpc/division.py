@@ -171,7 +171,10 @@ class Division:
         try:
             memory = place(candidate, budget.regions)
         except DoesNotFitError as problem:
-            raise ram_error(candidate.timeline, candidate.buffers, problem, budget, board) from problem
+            error = ram_error(
+                candidate.timeline, candidate.buffers, problem, budget, board, candidate.stage_names
+            )
+            raise error from problem
         notes = (*self._notes(), *_notes_of(_first_stage(program)))
         return PlannedNetwork(candidate, memory, self.layers, notes)
 

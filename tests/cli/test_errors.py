@@ -66,6 +66,17 @@ def compile_arguments(model: Path, out: Path, *more: object) -> tuple[object, ..
             ("--flash-size: 3,145,728 bytes are more than nucleo-f767 has: 2,097,152 bytes of flash",),
         ),
         (
+            ("compile", "MODEL", "--board", "nucleo-f767", "--calib", "random", "--flash-size", "25k"),
+            1,
+            (
+                "--flash-size: the weights and tables need",
+                "even with the fewest bits",
+                "the most is taken by",
+                "of 25,600 bytes of flash, code takes its part first and 0 are left",
+                "a larger --flash-size (nucleo-f767 has 2,097,152 bytes)",
+            ),
+        ),
+        (
             ("compile", "MODEL", "--board", "nucleo-f767", "--calib", "random", "--toolchain", "/nowhere"),
             2,
             ("--toolchain: the compiler '/nowhere' is not there", "pip install"),
@@ -137,6 +148,20 @@ def test_weights_that_are_no_numbers(tmp_path: Path, quantmcu_command: Command) 
     status, _, messages = quantmcu_command(*compile_arguments(model, tmp_path / "out"))
     assert status == 1
     assert "NaN" in messages
+
+
+@pytest.mark.parametrize("value", [0, 0.5])
+def test_calibration_data_that_never_vary_are_warned_of(
+    value: float, small_model: Path, tmp_path: Path, quantmcu_command: Command
+) -> None:
+    np.save(tmp_path / "x.npy", np.full((4, 3, 16, 16), value, np.float32))
+    command = ("compile", small_model, "--board", "nucleo-f767", "--calib", tmp_path / "x.npy", "--no-build")
+    status, _, messages = quantmcu_command(*command, "--out", tmp_path / "o")
+    assert status == 0, messages
+    (note,) = [note for note in Result.load(tmp_path / "o").data["compile"]["notes"] if "calibration data is" in note]
+    assert note.startswith(f"input image: every value of the calibration data is {value:g} (samples: 4)")
+    assert "do not hold for real inputs" in note
+    assert "--calib" in note
 
 
 def test_calibration_data_of_another_shape(small_model: Path, tmp_path: Path, quantmcu_command: Command) -> None:

@@ -1,14 +1,19 @@
 """Choosing a plan: what is chosen, forced, refused, and the wording."""
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.memory.budget import budget_of
 from quantmcu.patch.request import PatchRequest
+from quantmcu.patch.search import Search
+from quantmcu.placing import fits, place, smallest_plan
 from quantmcu.planning import choose_plan, plan_frontier
 from quantmcu.report.frontier import render_frontier
 from quantmcu.targets import load_board
-from tests.patch.test_search import mobile_builder
+from tests.patch.test_search import CORE, mobile_builder
 
 BOARD = load_board("nucleo-f411")
 RESERVED = BOARD.stack_bytes + 4096
@@ -54,18 +59,56 @@ def test_a_grid_alone_and_a_split_alone(program):
     assert planned(program, split_at="linear_7").candidate.stages[0].last == "linear_7"
 
 
-@pytest.mark.slow
-def test_too_little_ram_names_the_smallest_that_works():
-    program = mobile_builder(64).program()
+@pytest.mark.parametrize(
+    ("board_id", "size", "seed"),
+    [
+        ("nucleo-f411", 32, 0),
+        pytest.param("nucleo-f746", 24, 1, marks=pytest.mark.slow),
+        pytest.param("pico", 40, 2, marks=pytest.mark.slow),
+        pytest.param("nucleo-f411", 64, 0, marks=pytest.mark.slow),
+    ],
+)
+def test_too_little_ram_names_the_smallest_that_works(board_id, size, seed):
+    board, program = load_board(board_id), mobile_builder(size, seed).program()
+
+    def plan_in(ram):
+        return choose_plan(program, board, budget_of(board, ram=ram), PatchRequest())
+
+    reserved = board.stack_bytes + 4096
     with pytest.raises(QuantMCUError) as caught:
-        planned(program, 1000)
+        plan_in(reserved + 1000)
     text = str(caught.value)
     assert "no plan fits: the smallest needs" in text
-    assert "sets it; alive at once:" in text
+    assert re.search(r"sets it(, with [\d,]+ bytes of gaps between the arrays)?; alive at once:", text)
+    assert re.search(r" in a patch of the stage ending at \w+ [\d,]+", text)
+    assert "patches_" not in text, "names that no model has"
     needed = int(text.split("the smallest RAM that works is ")[1].split(" ")[0].replace(",", ""))
-    assert planned(program, needed - RESERVED).memory.arena_bytes <= needed
+    assert f"the smallest needs {needed - reserved:,} bytes" in text
+    assert plan_in(needed).memory.arena_bytes == needed - reserved
     with pytest.raises(QuantMCUError):
-        planned(program, needed - RESERVED - 64)
+        plan_in(needed - 8)
+
+
+@pytest.mark.parametrize("first_region", [512, 1500, 2600])
+def test_the_smallest_ram_is_that_of_the_boards_regions(first_region):
+    """Arrays lie in one region each: a board with two may need more than one with a single region."""
+    whole = load_board("nucleo-f746")
+    sizes = {"dtcm": whole.stack_bytes + 4096 + first_region}
+    board = replace(whole, memory=tuple(replace(r, size=sizes.get(r.name, r.size)) for r in whole.memory))
+    layers = Search(mobile_builder(16).program(), CORE).layers
+    smallest = smallest_plan([layers], board)
+    assert smallest.is_on_board
+    assert place(layers, budget_of(board, ram=smallest.ram_bytes).regions)
+    assert not fits(layers, budget_of(board, ram=smallest.ram_bytes - 8))
+
+
+def test_more_ram_than_the_board_has_is_said_to_be_one_region():
+    layers = Search(mobile_builder(16).program(), CORE).layers
+    memory = tuple(replace(r, size=RESERVED + 64) if r.name == "sram" else r for r in BOARD.memory)
+    board = replace(BOARD, memory=memory)
+    smallest = smallest_plan([layers], board)
+    assert not smallest.is_on_board
+    assert smallest.ram_bytes == RESERVED + smallest.memory.arena_bytes
 
 
 def test_without_patches_the_hint_names_them(program):

@@ -1,0 +1,34 @@
+"""What messages call the arrays and slots of patch stages, whose own names no model has."""
+
+import pytest
+
+from quantmcu.memory.describe import describe_array, describe_slot
+
+STAGE = "patches_/features/conv/Conv"
+
+
+@pytest.mark.parametrize(
+    ("array", "text"),
+    [
+        ("conv_1", "conv_1"),
+        (f"{STAGE}/a/b", "a/b in a patch of the stage ending at /features/conv/Conv"),
+        (f"{STAGE}/a/b/carried", "rows of a/b kept between patches of the stage ending at /features/conv/Conv"),
+        (f"{STAGE}/a/b/columns", "columns of a/b kept between patches of the stage ending at /features/conv/Conv"),
+        (f"{STAGE}/a/fresh", "newly computed part of a in a patch of the stage ending at /features/conv/Conv"),
+        ("other/carried", "other/carried"),
+    ],
+)
+def test_arrays(array: str, text: str) -> None:
+    assert describe_array(array, [STAGE]) == text
+
+
+@pytest.mark.parametrize(
+    ("slot", "text"),
+    [
+        ("conv_1", "conv_1"),
+        (f"{STAGE}/load x", "x is loaded into patches of the stage ending at /features/conv/Conv"),
+        ("conv_1/place", "the rows and columns kept are joined to conv_1"),
+    ],
+)
+def test_slots(slot: str, text: str) -> None:
+    assert describe_slot(slot) == text
