@@ -316,3 +316,9 @@ def test_the_table_of_layers_fits_80_columns(weight_bits: int, complete: Result)
     assert "x bound: times the least" in " ".join(legend)
     for row in rows:
         assert re.search(r"88\.8 M +123,456,789 +1\.39 +6\.17 +\d+\.\d %$", row.rstrip())
+
+
+def test_loading_into_patches_is_described_where_memory_is_charted() -> None:
+    steps = [{"step": "patches_conv_9/load image", "live_bytes": 8, "by_region": {"sram": 8}}]
+    (bar,) = timeline({"timeline": steps, "arena_by_region": {"sram": 8}}).bars
+    assert bar.label.startswith("image is loaded into patches of the stage ending at conv_9: 8 bytes")
