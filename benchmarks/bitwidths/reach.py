@@ -56,6 +56,8 @@ def points(row: Figures) -> str:
 
 def goals(found: CaseFigures) -> list[str]:
     """A sentence a goal: whether it is met, or what comes nearest."""
+    if not any(row.row.section == "both" for row in found.rows):
+        return ["Weights and maps of fewer bits together were not measured, so the goals are not judged."]
     return [
         _goal(found.rows, "BitOPs", FEWER_BITOPS, lambda row: row.fewer),
         _goal(found.rows, "predicted cycles", FEWER_CYCLES, lambda row: fewer(found, row)),
