@@ -116,7 +116,7 @@ def compile(
         bitops_reduction: with mixed bits: lowers weights and feature maps together until the network takes so many
             times fewer BitOPs than with 8 bits and recomputed halos, in place of VDQS's score.
         reconstruct: "auto": where weights or maps have fewer than 8 bits, integer weights and biases are trained on the
-            calibration samples (without labels) to make up for it, for about two minutes of computing; "off"; or a
+            calibration samples (without labels) to make up for it, for about one minute of computing; "off"; or a
             number of passes over the samples, with 8 bits too.
         max_accuracy_drop: with mixed bits: the fewest BitOPs that lose at most so many points of accuracy (without
             labels: of agreement with the float model), measured on a third of the calibration data that is held out.

@@ -69,7 +69,7 @@ class BitsRequest:
             score.
         reconstruct: "off"; or weights and biases are trained for the bits chosen (quantmcu/quant/reconstruct): a number
             of passes over the calibration samples; "auto": where weights or maps have fewer than 8 bits, as often as a
-            budget of about two minutes of computing allows.
+            budget of about one minute of computing allows.
 
     Raises:
         UsageError: a value is none of these.

@@ -32,9 +32,9 @@ _HELD_BACK = 6
 """One sample of so many is held back, at most _MOST_HELD_BACK."""
 _MOST_HELD_BACK = 32
 
-_WORK = 8e11
+_WORK = 4e11
 _WORK_OF_A_VALUE = 60
-"""The default budget of multiply-accumulates: about two minutes of one core. A sample's MACs count three times, for
+"""The default budget of multiply-accumulates: about one minute of one core. A sample's MACs count three times, for
 the derivatives; the other work for one activation is worth so many."""
 _MOST_PASSES = 12
 
