@@ -21,6 +21,8 @@ Values = dict[str, Array]
 
 Derivative = Callable[[Array], Sequence[Array | None]]
 Record = tuple[ops.Op, Rounding, Derivative]
+LayerGradients = tuple[LayerParameters, Array, Array]
+"""Of real weights and biases."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +32,12 @@ class Pass:
     Attributes:
         reals: the wanted activations before they are rounded, their activation function applied.
         tape: what the derivative needs of every operator, in the order of execution.
+        found: gradients of the layers' parameters, as far as the derivative has come.
     """
 
     reals: Values
     tape: list[Record]
+    found: list[LayerGradients]
 
 
 class Simulation:
@@ -59,17 +63,17 @@ class Simulation:
         Args:
             inputs: real values of the graph's inputs.
             wanted: outputs of operators with a derivative, whose values shall be returned.
-            learn: whether `add_gradients` will be called.
+            learn: whether `gradients` will be called.
         """
         tensors = self.graph.tensors
         values = {name: _rounded(inputs[name], tensors[name].qparams) for name in self.graph.inputs} | self._constants
-        done = Pass({}, [])
+        done = Pass({}, [], [])
         for op in self.graph.ops:
             operands = [values[name] for name in op.inputs]
             if op.name in self._foreign:
                 values[op.output] = self._run_foreign(op, operands)
             else:
-                real, derivative = self._apply(op, operands)
+                real, derivative = self._apply(op, operands, done.found)
                 activation: ops.Clamp | None = getattr(op, "activation", None)
                 rounding = Rounding(real, _known(tensors[op.output].qparams), activation, wanted=op.output in wanted)
                 values[op.output] = rounding.rounded
@@ -82,8 +86,8 @@ class Simulation:
                     values.pop(name, None)
         return done
 
-    def add_gradients(self, done: Pass, gradients: Mapping[str, Array]) -> None:
-        """Adds the gradients of the parameters, from those of `done.reals`; uses up the tape, to free memory."""
+    def gradients(self, done: Pass, gradients: Mapping[str, Array]) -> Sequence[LayerGradients]:
+        """Of the parameters, from those of `done.reals`; uses up the tape, to free memory. Changes no parameter."""
         flowing: Values = {}
         while done.tape:
             op, rounding, derivative = done.tape.pop()
@@ -93,6 +97,7 @@ class Simulation:
             for name, part in zip(op.inputs, derivative(gradient), strict=True):
                 if part is not None and name in self.graph.producers:
                     flowing[name] = flowing[name] + part if name in flowing else part
+        return done.found
 
     def quantized(self) -> Graph:
         """The graph with the integer weights and biases that the parameters stand for."""
@@ -103,8 +108,10 @@ class Simulation:
             for op in self.graph.ops
         )
 
-    def _apply(self, op: ops.Op, operands: Sequence[Array]) -> tuple[Array, Derivative]:
-        """The output before it is rounded; the derivative adds the gradients of weight and bias to the parameters."""
+    def _apply(
+        self, op: ops.Op, operands: Sequence[Array], found: list[LayerGradients]
+    ) -> tuple[Array, Derivative]:
+        """The output before it is rounded; the derivative appends the gradients of weight and bias to `found`."""
         if not isinstance(op, ops.Conv2D | ops.Dense):
             return apply(op, operands, self.graph.tensor(op.output).shape)
         layer = self.parameters[op.name]
@@ -114,7 +121,7 @@ class Simulation:
 
         def derivative(dy: Array) -> Sequence[Array | None]:
             dx, dweight = backward(dy, wanted)
-            layer.add_gradients(dweight, dy.reshape(-1, dy.shape[-1]).sum(axis=0))
+            found.append((layer, dweight, dy.reshape(-1, dy.shape[-1]).sum(axis=0)))
             return (dx,)
 
         return y, derivative

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantmcu.ir import Graph
+from quantmcu.parallel import in_parallel, one_blas_thread
 from quantmcu.quant.reconstruct.boundaries import block_boundaries
-from quantmcu.quant.reconstruct.simulation import Simulation, Values
+from quantmcu.quant.reconstruct.simulation import LayerGradients, Simulation, Values
 from quantmcu.quant.tails import section_runner
 
 Array = NDArray[np.float32]
@@ -18,7 +19,7 @@ Array = NDArray[np.float32]
 BATCH = 8
 _WARM_UP = 10
 _SAMPLE_VALUES = 8_000_000
-"""So many activations are computed at once, at most (or one sample's)."""
+"""So many activations are computed at once by a thread, at most (or one sample's)."""
 
 _OUTPUT_SHARE = 0.5
 """Of the loss; the rest is divided among the boundaries of blocks."""
@@ -48,19 +49,20 @@ class Training:
             for name, share in zip(self._names, shares, strict=True)
         }
         elements = sum(graph.tensor(op.output).elements for op in graph.ops)
-        self._at_once = max(1, min(BATCH, _SAMPLE_VALUES // max(elements, 1)))
+        self._at_once = max(1, min(BATCH // 2, _SAMPLE_VALUES // max(elements, 1)))
 
     def run(self, done: Callable[[int], None]) -> None:
         """All steps; `done` is told of each."""
         order = self._order()
-        for step in range(self._steps):
-            self._learn([next(order) for _ in range(BATCH)])
-            warm = min(1.0, (step + 1) / _WARM_UP)
-            share = warm * 0.5 * (1 + math.cos(math.pi * step / self._steps))
-            for layer in self._simulation.parameters.values():
-                for parameter in layer.parameters:
-                    parameter.step(share)
-            done(step + 1)
+        with one_blas_thread():
+            for step in range(self._steps):
+                self._learn([next(order) for _ in range(BATCH)])
+                warm = min(1.0, (step + 1) / _WARM_UP)
+                share = warm * 0.5 * (1 + math.cos(math.pi * step / self._steps))
+                for layer in self._simulation.parameters.values():
+                    for parameter in layer.parameters:
+                        parameter.step(share)
+                done(step + 1)
 
     def noise(self, samples: Sequence[Values]) -> float:
         """Noise to signal ratio of the outputs on `samples` (their mean over outputs)."""
@@ -75,17 +77,22 @@ class Training:
         return float(np.mean(noise / np.maximum(signal, np.finfo(np.float64).tiny)))
 
     def _learn(self, batch: Sequence[Values]) -> None:
-        """Adds the gradients of a batch."""
-        for first in range(0, len(batch), self._at_once):
-            part = batch[first : first + self._at_once]
-            targets = _stacked([self._targets(values) for values in part])
-            done = self._simulation.run(_stacked(part), self._names, learn=True)
-            gradients = {}
-            for name, weight in self._weights.items():
-                difference = done.reals[name] - targets[name]
-                difference *= np.float32(2 * weight * len(part) / (len(batch) * difference.size))
-                gradients[name] = difference
-            self._simulation.add_gradients(done, gradients)
+        """Adds the gradients of a batch: parts of it are worked on side by side, and added in their order."""
+        parts = [batch[first : first + self._at_once] for first in range(0, len(batch), self._at_once)]
+        for found in in_parallel(lambda part: self._gradients(part, len(batch)), parts):
+            for layer, weight, bias in found:
+                layer.add_gradients(weight, bias)
+
+    def _gradients(self, part: Sequence[Values], batch: int) -> Sequence[LayerGradients]:
+        """What `part` contributes to the gradients of `batch` samples."""
+        targets = _stacked([self._targets(values) for values in part])
+        done = self._simulation.run(_stacked(part), self._names, learn=True)
+        gradients = {}
+        for name, weight in self._weights.items():
+            difference = done.reals[name] - targets[name]
+            difference *= np.float32(2 * weight * len(part) / (batch * difference.size))
+            gradients[name] = difference
+        return self._simulation.gradients(done, gradients)
 
     def _targets(self, values: Values) -> Values:
         return dict(zip(self._names, self._float(values), strict=True))
