@@ -88,7 +88,7 @@ def test_maps_get_narrow_by_themselves_where_the_ram_asks_for_it(wide_model: Pat
     assert "same class as the float model (8 bits: 100.0 %), on 6 calibration samples" in second
     console = Console(width=200, file=io.StringIO())
     console.print(summary(tight.data))
-    assert f"lost     {second.removeprefix('fewer bits than 8: ')}" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"lost     {second.removeprefix('fewer bits than 8: ')}" in console.file.getvalue()
     eight = compiled("eight", ram=ram, bits="8")
     assert "the feature maps need" in str(eight.data["compile"]["notes"])
     assert eight.data["memory"]["arena_bytes"] > ram - 8192

@@ -33,7 +33,7 @@ DEMO = Path(__file__).parents[2] / "demo"
 Array = np.ndarray
 
 
-def slope(function, x: Array, direction: Array) -> float:  # type: ignore[no-untyped-def]
+def slope(function, x: Array, direction: Array) -> float:
     """Of `function(x)` along `direction`, by a central difference; exact where the function is linear."""
     step = 0.25
     return float((function(x + step * direction) - function(x - step * direction)) / (2 * step))
@@ -143,7 +143,7 @@ def test_gradients_pass_rounding_but_not_saturation() -> None:
 
 
 @pytest.mark.parametrize("network", [residual_network, grouped_network])
-def test_simulation_computes_what_the_reference_does(network, images: Dataset) -> None:  # type: ignore[no-untyped-def]
+def test_simulation_computes_what_the_reference_does(network, images: Dataset) -> None:
     """Within one code, which the rounding of multipliers can make."""
     graph = network()
     maps = {"b": 4, "c": 4}
@@ -185,7 +185,7 @@ def test_reconstruction_is_closer_to_float_and_repeatable(varied_images: Dataset
     again = reconstruct(graph, quantized, varied_images, passes=6)
     for op, other in zip(found.graph.ops, again.graph.ops, strict=True):
         if isinstance(op, ops.Conv2D):
-            np.testing.assert_array_equal(op.quantized.codes, other.quantized.codes)  # type: ignore[attr-defined, union-attr]
+            np.testing.assert_array_equal(op.quantized.codes, other.quantized.codes)
 
 
 def test_what_cannot_be_reconstructed_says_why(images: Dataset) -> None:

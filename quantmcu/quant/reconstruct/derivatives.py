@@ -39,8 +39,8 @@ def apply(op: ops.Op, inputs: Sequence[Array], shape: tuple[int, ...]) -> Applie
 
 def _add(op: ops.Add, inputs: Sequence[Array], shape: tuple[int, ...], sign: int = 1) -> Applied:
     left, right = inputs
-    backward: Backward = lambda dy: (_summed_to(left.shape, dy), _summed_to(right.shape, sign * dy))  # noqa: E731
-    return (left + right if sign > 0 else left - right), backward
+    total = left + right if sign > 0 else left - right
+    return total, lambda dy: (_summed_to(left.shape, dy), _summed_to(right.shape, sign * dy))
 
 
 def _multiply(op: ops.Mul, inputs: Sequence[Array], shape: tuple[int, ...]) -> Applied:
