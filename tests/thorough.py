@@ -1,4 +1,8 @@
-"""How many random cases a test tries: few where each is compiled, ten times as many with the profile `thorough`."""
+"""How many random cases a test tries, and whether they are the same each time.
+
+A usual run draws the same cases each time, so that a failure is always due to a change. The profile `thorough` draws new
+ones, ten times as many.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,10 @@ _USUAL = 100
 
 
 def register() -> None:
-    """Makes the profile known; before pytest is configured."""
+    """Makes the profiles known, and takes the usual one; before pytest is configured."""
+    settings.register_profile("usual", max_examples=_USUAL, derandomize=True)
     settings.register_profile("thorough", max_examples=10 * _USUAL)
+    settings.load_profile("usual")
 
 
 def examples(count: int) -> int:

@@ -17,6 +17,7 @@ from onnx import TensorProto
 from quantmcu.export import export_onnx, from_onnx_layout, narrow_types
 from quantmcu.frontend import load_onnx
 from quantmcu.ir import Graph, QParams, QuantizedWeights, ops
+from quantmcu.ir.ops import Op
 from quantmcu.passes import simplify
 from tests.onnx_models import make_model, node, random_feeds, run
 from tests.random_networks import networks
@@ -44,13 +45,18 @@ def network() -> onnx.ModelProto:
     return make_model(nodes, {"x": [1, 3, 6, 6]}, ["y", "a"], constants)
 
 
-def quantized(graph: Graph, feeds: dict[str, Any], bits: int, weight_bits: int) -> Graph:
-    """`graph` with ranges from one input, and weights rounded to the nearest code."""
+def values_of(graph: Graph, feeds: dict[str, Any]) -> dict[str, Any]:
+    """Every tensor of the float network for these inputs, in ONNX's layout; constants in ours."""
     exported = export_onnx(graph)
     names = [name for op in graph.ops for name in op.outputs if name not in graph.outputs]
     exported.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     constants = {tensor.name: tensor.data for tensor in graph.tensors.values() if tensor.data is not None}
-    values = {**feeds, **constants, **run(exported, feeds)}
+    return {**feeds, **constants, **run(exported, feeds)}
+
+
+def quantized(graph: Graph, feeds: dict[str, Any], bits: int, weight_bits: int) -> Graph:
+    """`graph` with ranges from one input, and weights rounded to the nearest code."""
+    values = values_of(graph, feeds)
 
     def qparams(name: str) -> QParams:
         low, high = min(float(values[name].min()), 0.0), max(float(values[name].max()), 0.0)
@@ -175,21 +181,71 @@ def test_export_is_deterministic() -> None:
     assert exports[0] == exports[1]
 
 
-@given(networks(6), st.sampled_from([4, 2]))
+@given(networks(6), st.sampled_from([8, 4, 2]))
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-def test_random_networks_run_quantized(model: onnx.ModelProto, narrow: int) -> None:
-    """ONNX Runtime accepts every operator between codes of any bits, and 8 bits keep the values roughly."""
+def test_random_networks_run_quantized(model: onnx.ModelProto, bits: int) -> None:
+    """ONNX Runtime accepts every operator between codes of any bits, and each alone is right within two codes.
+
+    The network as a whole has no such bound: differences of large values leave it arbitrarily wrong.
+    """
     graph = simplify(load_onnx(model))
     feeds = random_feeds(model)
-    few = export_onnx(quantized(graph, feeds, narrow, narrow), qdq=True)
-    onnx.checker.check_model(few)
-    run(few, feeds)
-    exported = export_onnx(quantized(graph, feeds, 8, 8), qdq=True)
+    exported = export_onnx(quantized(graph, feeds, bits, bits), qdq=True)
     onnx.checker.check_model(exported)
-    expected, found = run(model, feeds), run(exported, feeds)
-    for name, values in expected.items():
-        assert found[name].shape == values.shape
-        assert np.abs(found[name] - values).mean() <= 0.5 * np.abs(values).mean() + 0.1
+    shapes = {name: values.shape for name, values in run(model, feeds).items()}
+    assert {name: values.shape for name, values in run(exported, feeds).items()} == shapes
+    for op in graph.ops:
+        assert_right_within_two_codes(graph, op, bits)
+
+
+def assert_right_within_two_codes(graph: Graph, op: Op, bits: int) -> None:
+    """The operator between quantized values, beside the same in float with what those values and weights mean.
+
+    ONNX Runtime computes some functions (softmax) from 8-bit codes, a little more than one code off.
+    """
+    read = [graph.tensor(name) for name in dict.fromkeys(op.inputs)]
+    inputs = tuple(tensor.name for tensor in read if tensor.data is None)
+    tensors = {tensor.name: tensor for tensor in [*read, graph.tensor(op.output)]}
+    rng = np.random.default_rng(0)
+    feeds = {name: rng.normal(size=tensors[name].shape).astype(np.float32) for name in inputs}
+    narrow = quantized(Graph("alone", inputs, op.outputs, (op,), tensors), feeds, bits, bits)
+    found = run(export_onnx(narrow, qdq=True), feeds)[op.output]
+    expected = run(export_onnx(as_rounded(narrow)), {name: rounded(narrow, name, feeds[name]) for name in inputs})
+    written = narrow.tensor(op.output).qparams
+    assert written is not None
+    tolerance = 2 * written.scale + largest_bias_error(narrow)
+    np.testing.assert_allclose(found, np.clip(expected[op.output], *written.range), rtol=0, atol=tolerance)
+
+
+def largest_bias_error(graph: Graph) -> float:
+    """Of the first operator: half a step of its accumulator; 0 where it has no weights."""
+    op = graph.ops[0]
+    if not isinstance(op, (ops.Conv2D, ops.Dense)) or op.quantized is None:
+        return 0.0
+    read = graph.tensor(op.inputs[0]).qparams
+    assert read is not None
+    return 0.5 * read.scale * float(op.quantized.scales.max())
+
+
+def rounded(graph: Graph, name: str, values: Any) -> Any:
+    """The values that the codes of `values` stand for."""
+    qparams = graph.tensor(name).qparams
+    assert qparams is not None
+    return qparams.dequantize(qparams.quantize(values))
+
+
+def as_rounded(graph: Graph) -> Graph:
+    """The float network whose constants and weights are those that codes stand for."""
+
+    def weights(op: Op) -> Op:
+        if not isinstance(op, (ops.Conv2D, ops.Dense)) or op.quantized is None:
+            return op
+        scales = op.quantized.scales.reshape(-1, *[1] * (op.weight.ndim - 1))
+        return replace(op, weight=(op.quantized.codes * scales).astype(np.float32))
+
+    constants = [tensor for tensor in graph.tensors.values() if tensor.data is not None]
+    tensors = [replace(tensor, data=rounded(graph, tensor.name, tensor.data)) for tensor in constants]
+    return graph.with_ops([weights(op) for op in graph.ops], tensors)
 
 
 def test_channel_of_zero_weights_keeps_its_bias() -> None:
