@@ -225,7 +225,7 @@ def _compile(request: CompileRequest, prepared: PreparedModel, board: Board, clo
         bits = limit.choose(chooser, request.bitwidths)
     else:
         classes = divide(chooser, request.bitwidths, request.classes, request.optimize)
-        bits = chooser.choose(request.bitwidths) if classes is None else classes.network
+        bits = chooser.choose(request.bitwidths, must_fit=request.build) if classes is None else classes.network
     search = dict(bits.search)
     if classes is None and (bits.weight_bits or bits.map_bits):
         with clock.stage("measure bits"):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quantmcu.bitwidths.defaults import with_default_maps
-from quantmcu.bitwidths.fitting import with_maps_that_fit
+from quantmcu.bitwidths.fitting import overflow_error, with_maps_that_fit
 from quantmcu.bitwidths.maps import BitsOf, with_assigned_maps, with_map_bits
 from quantmcu.bitwidths.network import QuantizedNetwork
 from quantmcu.bitwidths.reconstructed import with_reconstruction
@@ -20,16 +20,25 @@ from quantmcu.bitwidths.workspace import Workspace
 class BitChooser(Workspace):
     """The choice of bits, and everything that it depends on."""
 
-    def choose(self, request: BitsRequest) -> QuantizedNetwork:
+    def choose(self, request: BitsRequest, *, must_fit: bool = False) -> QuantizedNetwork:
         """The quantized network.
 
-        Raises:
-            QuantMCUError: the weights don't fit the flash with any bits allowed.
-        """
-        return with_reconstruction(self, self._quantized_as(request), request.reconstruct)
+        Args:
+            request: what is asked for.
+            must_fit: refuse what does not fit the RAM, before anything is trained.
 
-    def _quantized_as(self, request: BitsRequest) -> QuantizedNetwork:
-        network = with_chosen_weights(self, request.weights)
+        Raises:
+            QuantMCUError: the weights don't fit the flash with any bits allowed; or no plan fits the RAM.
+        """
+        if request.maps == "auto":  # maps are lowered for the RAM: only what they lose counts
+            request = replace(request, lam=1.0, cost="bitops")
+        eight = with_chosen_weights(self, request.weights)
+        network = self._with_maps(eight, request)
+        if must_fit and self.division is None and (error := overflow_error(self, network, eight, request)) is not None:
+            raise error
+        return with_reconstruction(self, network, request.reconstruct)
+
+    def _with_maps(self, network: QuantizedNetwork, request: BitsRequest) -> QuantizedNetwork:
         if request.maps == "8":
             return network
         with self.clock.stage("map bits"):

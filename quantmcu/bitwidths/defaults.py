@@ -19,7 +19,7 @@ def with_default_maps(workspace: Workspace, network: QuantizedNetwork, request: 
     if eight.overflow is None:
         return _decided(network, "maps keep 8 bits: they fit the RAM")
     needed = f"with 8-bit maps the smallest plan needs {eight.candidate.arena_bytes:,} bytes of RAM for them"
-    found = with_maps_that_fit(workspace, network, replace(request, lam=1.0, cost="bitops"))
+    found = with_maps_that_fit(workspace, network, request)
     if found is None:
         reason = f"{needed}, {budget:,} are there; with maps of {request.candidates[-1]} bits no plan fits either"
         workspace.clock.note(reason)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from quantmcu.bitwidths.maps import MapSearch
 from quantmcu.bitwidths.network import QuantizedNetwork
 from quantmcu.bitwidths.request import BitsRequest
 from quantmcu.bitwidths.workspace import Workspace
+from quantmcu.errors import QuantMCUError
 from quantmcu.patch.candidate import Candidate
 from quantmcu.planning import fits, same_plan
 
@@ -28,12 +30,44 @@ def with_maps_that_fit(
     found = _within(search)
     if found is not None and workspace.plan(found).overflow is None:
         return found
-    narrowest = search.uniform(request.candidates[-1])
+    narrowest = _narrowest(workspace, network, request)
     planned = workspace.plan(narrowest)
     if planned.overflow is not None:
         return None
     found = _Raising(search, planned.candidate).run()
     return found if workspace.plan(found).overflow is None else narrowest
+
+
+def overflow_error(
+    workspace: Workspace, network: QuantizedNetwork, eight: QuantizedNetwork, request: BitsRequest
+) -> QuantMCUError | None:
+    """Why no plan of `network`, which was chosen from `eight` with its 8-bit maps, fits the RAM; None: one does.
+
+    The smallest RAM that it names is that of the fewest bits that `request` allows, where they need less: with so much
+    RAM the same request would find maps that fit.
+    """
+    planned = workspace.plan(network)
+    error = planned.overflow
+    if error is None or request.reduction is not None:  # a reduction lowers maps as BitOPs ask for it, not RAM
+        return error
+    if request.maps == "8":
+        return replace(error, hint=f"maps of fewer bits where they are needed (--bits auto); {error.hint}")
+    narrow = workspace.plan(_narrowest(workspace, eight, request))
+    wide = workspace.plan(eight).memory.arena_bytes
+    if narrow.overflow is None or narrow.memory.arena_bytes >= planned.memory.arena_bytes:
+        return error
+    bits = f"that is with maps of {request.candidates[-1]} bits, with 8 bits it needs {wide:,}"
+    return replace(narrow.overflow, why=f"{bits}; {narrow.overflow.why}")
+
+
+def _narrowest(workspace: Workspace, network: QuantizedNetwork, request: BitsRequest) -> QuantizedNetwork:
+    """`network`, whose 8-bit maps don't fit the RAM, with maps of the fewest bits."""
+
+    def lower_all() -> QuantizedNetwork:
+        candidate = workspace.plan(network).candidate
+        return MapSearch(workspace, network, request, candidate).uniform(request.candidates[-1])
+
+    return workspace.once(("narrowest", network.program, workspace.budget, request), lower_all)
 
 
 def _within(search: MapSearch) -> QuantizedNetwork | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from quantmcu.data import Dataset
 from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.export import export_onnx
 from quantmcu.ir import Graph, ops
+from quantmcu.memory.budget import FIRMWARE_DATA_BYTES, budget_of
 from quantmcu.patch.request import PatchRequest
 from quantmcu.pipeline import CompileRequest
 from quantmcu.planning import choose_plan
@@ -196,6 +198,33 @@ def test_maps_get_narrow_by_default_where_8_bits_do_not_fit(chooser: BitChooser)
     kept = hopeless.choose(BitsRequest("auto"))
     assert not kept.map_bits
     assert kept.search["decision"].endswith("64 are there; with maps of 4 bits no plan fits either")
+
+
+@pytest.mark.parametrize("bits", ["auto", "8,4,2"])
+def test_too_little_ram_names_what_the_bits_asked_for_can_reach(chooser: BitChooser, bits: str) -> None:
+    """The smallest RAM named is one in which the same request finds maps that fit."""
+
+    def choose_in(ram: int, maps: str) -> BitChooser:
+        tight = replace(chooser, budget=budget_of(BOARD, ram=ram), clock=StageClock(SilentProgress()))
+        tight.choose(BitsRequest(maps), must_fit=True)
+        return tight
+
+    def smallest_named(maps: str) -> tuple[int, str]:
+        with pytest.raises(QuantMCUError) as caught:
+            choose_in(BOARD.stack_bytes + FIRMWARE_DATA_BYTES + 64, maps)
+        text = str(caught.value)
+        return int(text.split("the smallest RAM that works is ")[1].split(" ")[0].replace(",", "")), text
+
+    eight, text = smallest_named("8")
+    assert "maps of fewer bits where they are needed (--bits auto)" in text
+    narrow, text = smallest_named(bits)
+    assert narrow < eight
+    assert re.search(rf"that is with maps of {bits[-1] if bits != 'auto' else 4} bits, with 8 bits it needs [\d,]+;", text)
+    for ram, maps in ((narrow, bits), (eight, "8")):
+        tight = choose_in(ram, maps)
+        assert tight.plan(tight.choose(BitsRequest(maps))).overflow is None
+    with pytest.raises(QuantMCUError, match="no plan fits"):
+        choose_in(narrow - 8, bits)
 
 
 def test_maps_are_raised_again_as_far_as_they_fit(chooser: BitChooser, monkeypatch: pytest.MonkeyPatch) -> None:
