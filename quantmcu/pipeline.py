@@ -13,7 +13,7 @@ import onnx
 from quantmcu.accuracy_drop import OPTION, DropLimit, check_drop
 from quantmcu.bitwidths import BitChooser, BitsRequest
 from quantmcu.bitwidths.measured import measured_cost
-from quantmcu.build import build_project, write_project
+from quantmcu.build import build_project, require_folder, write_project
 from quantmcu.build.harness import harness_files, require_harness
 from quantmcu.build.toolchain import require_compiler
 from quantmcu.codegen.emit import EmittedModel, emit_model
@@ -214,6 +214,7 @@ def _check(request: CompileRequest, out: Path) -> None:
     require_harness(request.harness)
     check_output(out)
     if request.build:
+        require_folder(out)
         require_compiler(request.toolchain)
 
 

@@ -1,6 +1,6 @@
 """From generated files to firmware: the PlatformIO project, its build, sizes and flashing."""
 
-from quantmcu.build.firmware import BuildResult, build_project, flash_project
+from quantmcu.build.firmware import BuildResult, build_project, flash_project, require_folder
 from quantmcu.build.project import write_project
 
-__all__ = ["BuildResult", "build_project", "flash_project", "write_project"]
+__all__ = ["BuildResult", "build_project", "flash_project", "require_folder", "write_project"]

@@ -42,6 +42,21 @@ class BuildResult:
     seconds: float
 
 
+def require_folder(out: Path) -> None:
+    """Returns where PlatformIO can build in the folder `out`.
+
+    Raises:
+        UsageError: it can't.
+    """
+    if "$" in str(out.absolute()):
+        raise UsageError(
+            "PlatformIO can't build in a folder with $ in its path",
+            str(out),
+            "it takes what follows for the name of a variable",
+            "give --out another folder",
+        )
+
+
 def build_project(
     out: Path,
     board: Board,
@@ -61,11 +76,12 @@ def build_project(
             firmware is linked a second time.
 
     Raises:
-        UsageError: the toolchain that was asked for is not there.
+        UsageError: the toolchain that was asked for is not there, or PlatformIO can't build in this folder.
         ToolError: no compiler, a compile error, a full disk.
         QuantMCUError: a memory region overflows; says which, by how many bytes.
     """
     out = out.absolute()
+    require_folder(out)
     progress = progress or SilentProgress()
     compiler = require_compiler(toolchain)
     if compiler is None:

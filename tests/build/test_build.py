@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 
 from quantmcu.build import build_project
 from quantmcu.build.pio import platformio_environment
-from quantmcu.errors import ExitStatus, QuantMCUError, ToolError
+from quantmcu.errors import ExitStatus, QuantMCUError, ToolError, UsageError
 from quantmcu.targets import list_boards, load_board
 from tests.build.conftest import Build
 from tests.build.tiny_network import write_tiny
@@ -67,23 +67,30 @@ def test_parallel_builds_elsewhere_give_the_same_bytes(build: Build, tmp_path: P
         assert result.bin.read_bytes() == expected.bin.read_bytes()
 
 
-@pytest.mark.gcc
-def test_a_moved_project_builds_by_plain_platformio(build: Build, tmp_path: Path) -> None:
-    """As a user does who has PlatformIO but knows nothing of quantmcu."""
-    original = build("nucleo-f767", "gcc").elf.parent
-    moved = tmp_path / "a folder with spaces"
+def test_a_moved_project_builds_by_plain_platformio(build: Build, tmp_path: Path, toolchain: str) -> None:
+    """As a user does who has PlatformIO but knows nothing of quantmcu; whatever the folder is called."""
+    original = build("nucleo-f767", toolchain).elf.parent
+    moved = tmp_path / "it's a, 'b' #1; \"ä 名\" & (c) `d` %e%"
     shutil.copytree(original, moved)
-    (moved / "firmware.elf").unlink()
     run = subprocess.run(
         [sys.executable, "-m", "platformio", "run"],
         cwd=moved,
-        env=platformio_environment(),
+        env=platformio_environment({"QUANTMCU_TOOLCHAIN": toolchain}),
         capture_output=True,
         text=True,
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "Flash: [" in run.stdout
     assert (moved / ".pio/build/nucleo-f767/firmware.bin").read_bytes() == (original / "firmware.bin").read_bytes()
+    elf = (moved / ".pio/build/nucleo-f767/firmware.elf").read_bytes()
+    assert elf == (original / "firmware.elf").read_bytes(), "a folder's name has no place in debug information"
+
+
+def test_a_folder_that_platformio_takes_for_a_variable(tmp_path: Path) -> None:
+    folder = tmp_path / "net-$HOME"
+    with pytest.raises(UsageError, match=r"PlatformIO can't build in a folder with \$ in its path[\s\S]*--out"):
+        build_project(folder, F767)
+    assert not folder.exists()
 
 
 @pytest.mark.slow

@@ -53,3 +53,13 @@ def link_flags(kind: str, core: str, fpu: str | None) -> list[str]:
 def link_libraries(kind: str) -> list[str]:
     """Compiler support routines (64-bit division and the like); zig links its own by itself."""
     return ["gcc"] if kind == "gcc" else []
+
+
+def without_paths(kind: str, response_file: str) -> list[str]:
+    """Flags that keep the project's folder out of debug information; GCC reads its own from `response_file`."""
+    return [f"@{response_file}"] if kind == "gcc" else ["-ffile-compilation-dir=."]
+
+
+def response_text(flags: list[str]) -> str:
+    """Flags as GCC reads them from a response file (`@FILE`): a backslash takes any character as it is."""
+    return "".join("".join(c if c.isalnum() else f"\\{c}" for c in flag) + "\n" for flag in flags)

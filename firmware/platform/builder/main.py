@@ -1,6 +1,7 @@
 """Build and upload by PlatformIO (SCons): C sources of the project to firmware.elf and firmware.bin."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -44,14 +45,22 @@ env.Replace(
     SIZEDATAREGEXP=r"^flash \d+ ram (\d+)",
     SIZECHECKCMD=[sys.executable, image.__file__, "size", "$SOURCES", flash["origin"], str(flash["size"])],
 )
+# Compilers run in the project's folder; its own path, which may hold any character, is in no command line
+build_folder = Path(env.subst("$BUILD_DIR"))
+work = Path(os.path.relpath(build_folder, env.subst("$PROJECT_DIR"))).as_posix()
+if kind == "gcc":
+    build_folder.mkdir(parents=True, exist_ok=True)
+    text = flags.response_text([f"-ffile-prefix-map={env.subst('$PROJECT_DIR')}=."])
+    (build_folder / "paths.txt").write_text(text, encoding="utf-8")
+without_paths = flags.without_paths(kind, f"{work}/paths.txt")
 env.Append(
-    CCFLAGS=[*flags.compile_flags(*target), "-g", f"-ffile-prefix-map={env.subst('$PROJECT_DIR')}=."],
+    CCFLAGS=[*flags.compile_flags(*target), "-g", *without_paths],
     ASFLAGS=[*flags.machine_flags(*target), "-c"],
     LINKFLAGS=flags.link_flags(*target),
     LIBS=flags.link_libraries(kind),
 )
 if kind == "gcc":
-    env.Append(LINKFLAGS=[f"-Wl,-Map,{env.subst('$BUILD_DIR')}/firmware.map"])
+    env.Append(LINKFLAGS=["-Xlinker", "-Map", "-Xlinker", f"{work}/firmware.map"])
 
 
 def write_binary(target, source, env):
@@ -64,10 +73,9 @@ def write_facts(env):
     compiler = {
         "kind": kind,
         "version": toolchain.version() if toolchain else platform.get_package_version("toolchain-gccarmnoneeabi"),
-        "flags": [str(flag) for flag in env["CCFLAGS"] if not str(flag).startswith("-ffile-prefix-map")],
+        "flags": [str(flag) for flag in env["CCFLAGS"] if flag not in without_paths],
     }
-    path = Path(env.subst("$BUILD_DIR")) / "compiler.json"
-    path.write_text(json.dumps(compiler, indent=1) + "\n", encoding="utf-8")
+    (build_folder / "compiler.json").write_text(json.dumps(compiler, indent=1) + "\n", encoding="utf-8")
 
 
 env.Append(BUILDERS={"FlashImage": Builder(action=env.VerboseAction(write_binary, "Building $TARGET"), suffix=".bin")})
