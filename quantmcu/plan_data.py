@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from quantmcu.branch_data import describe_branches
-from quantmcu.codegen.names import load_name
 from quantmcu.codegen.select import AnySelection, Selection, StageSelection, copy_cycles, flat, predicted_cycles
 from quantmcu.patch.candidate import Candidate
 from quantmcu.patch.stage import StagePlan, split_program
 from quantmcu.planning import PlannedNetwork
 from quantmcu.program import steps
+from quantmcu.program.added_names import load_name
 from quantmcu.program.macs import program_macs, step_macs
 from quantmcu.program.program import Program
 from quantmcu.program.stages import PatchStage
@@ -108,7 +108,7 @@ def load_steps(item: StageSelection, program: Program) -> list[dict[str, Any]]:
         loaded = sum(cell.fresh(name).nbytes for cell in item.stage.cells if name in cell.values)
         rows.append(
             {
-                "name": load_name(item, name),
+                "name": load_name(item.stage.name, name),
                 "layer": item.stage.layer,
                 "operator": "Load",
                 "kernel": "asked for on demand" if name in program.on_demand else "copy",

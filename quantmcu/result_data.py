@@ -15,6 +15,7 @@ from quantmcu.data import Dataset
 from quantmcu.ir.macs import graph_macs, graph_parameters
 from quantmcu.memory.budget import Budget
 from quantmcu.memory.buffers import tenants_at
+from quantmcu.memory.describe import describe_array
 from quantmcu.plan_data import describe_bitops, describe_plan, load_steps
 from quantmcu.program.program import Program
 from quantmcu.progress import StageClock
@@ -121,7 +122,10 @@ def _memory(network: CompiledNetwork, board: Board, budget: Budget, built: Build
         "code_bytes": None,
         "flash_total_bytes": None,
         "peak_step": slots[plan.peak_step].name,
-        "peak_live": [{"values": [t.name], "bytes": t.nbytes} for t in tenants_at(plan.buffers, plan.peak_step)],
+        "peak_live": [
+            {"values": [describe_array(tenant.name, planned.candidate.stage_names)], "bytes": tenant.nbytes}
+            for tenant in tenants_at(plan.buffers, plan.peak_step)
+        ],
         "timeline": [
             {"step": slot.name, "live_bytes": nbytes, "by_region": plan.live_by_region(index)}
             for index, (slot, nbytes) in enumerate(zip(slots, plan.live, strict=True))

@@ -10,6 +10,7 @@ from quantmcu.codegen.select import AnySelection, Selection, StageSelection, fla
 from quantmcu.codegen.stage_memory import column_store, fresh_array, row_store
 from quantmcu.codegen.templates import c_comment
 from quantmcu.memory.planner import MemoryPlan, Placement
+from quantmcu.program.added_names import load_name
 from quantmcu.program.program import Program, Value
 
 
@@ -36,7 +37,8 @@ class Names:
         self.plan = plan
         self.places = plan.value_placements()
         every = flat(selections)
-        loads = [load_name(s, n) for s in selections if isinstance(s, StageSelection) for n in s.stage.inputs]
+        stages = [item.stage for item in selections if isinstance(item, StageSelection)]
+        loads = [load_name(stage.name, name) for stage in stages for name in stage.inputs]
         steps = {s.step.name: f"{type(s.step).__name__}_{index}" for index, s in enumerate(every)}
         self.steps = c_identifiers(steps | {name: f"load_{index}" for index, name in enumerate(loads)})
         self.maps = self._macros(every, selections)
@@ -97,11 +99,6 @@ class Names:
             MapText(self.scratch(by_name[slots[index]]), self.address(place), f"{sizes[index]} bytes")
             for index, place in sorted(self.plan.scratch_placements().items())
         ]
-
-
-def load_name(item: StageSelection, name: str) -> str:
-    """Name of the slot in which the cells of a stage load their part of map `name`."""
-    return f"{item.stage.name}/load {name}"
 
 
 def shape_text(value: Value) -> str:

@@ -21,6 +21,7 @@ from quantmcu.codegen.registry import (
 from quantmcu.codegen.stage_memory import StageMemory
 from quantmcu.memory.timeline import Slot
 from quantmcu.program import steps
+from quantmcu.program.added_names import load_name
 from quantmcu.program.macs import step_macs
 from quantmcu.program.program import Program, Value
 from quantmcu.program.stages import Cell, OutlierTest, PatchStage
@@ -179,7 +180,7 @@ class StageSelection:
         if isinstance(stage.classes, OutlierTest):
             memory.keep(self.local(self.selections[0].step.output), 1)
         for name in stage.inputs:
-            slot = Slot(f"{stage.name}/load {name}", (name,), (self.local(name),))
+            slot = Slot(load_name(stage.name, name), (name,), (self.local(name),))
             memory.add(slot, self.exchanges.get(name), stay)
         for selection in self.selections:
             step = selection.step

@@ -12,6 +12,7 @@ from quantmcu.codegen.carried import Exchange
 from quantmcu.memory.buffers import collect_buffers
 from quantmcu.memory.planner import ALIGNMENT
 from quantmcu.memory.timeline import Slot, Timeline
+from quantmcu.program.added_names import joining_name
 
 Bytes = NDArray[np.int64]
 
@@ -64,7 +65,7 @@ class StageMemory:
             fresh = fresh_array(local)
             self.nbytes[fresh] = exchange.fresh
             self.slots.append(replace(slot, writes=(fresh,)))
-            self.slots.append(Slot(f"{slot.name}/place", (fresh,), slot.writes))
+            self.slots.append(Slot(joining_name(slot.name), (fresh,), slot.writes))
         else:
             self.slots.append(replace(slot, in_place=()))
         if local in stay:

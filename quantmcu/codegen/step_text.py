@@ -24,9 +24,10 @@ from quantmcu.codegen.carry_text import (
     result_table,
 )
 from quantmcu.codegen.kernel import Argument, Call, Constant, FieldValue, Input, LoweredStep, Output, Reference, Scratch
-from quantmcu.codegen.names import Names, load_name, shape_text
+from quantmcu.codegen.names import Names, shape_text
 from quantmcu.codegen.select import Selection, StageSelection
 from quantmcu.codegen.templates import c_comment
+from quantmcu.program.added_names import load_name
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,7 @@ def load_code(item: StageSelection, name: str, names: Names) -> StepText:
         call = f"read_input({names.program.inputs.index(name)}, &parts[cell], {target});"
     else:
         call = f"qmcu_copy_rectangle(&parts[cell], {names.pointer(name)}, {carry.target});"
-    slot = load_name(item, name)
+    slot = load_name(item.stage.name, name)
     title = c_comment(f"{slot}: each cell's part of {shape_text(names.program.values[name])}")
     tables = (load_table(item, names, name), *carry.tables)
     block = BlockText(0, 1, (call,))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.memory.buffers import Buffer, tenants_at
-from quantmcu.memory.describe import describe_array, describe_slot
+from quantmcu.memory.describe import describe_array
 from quantmcu.memory.planner import ALIGNMENT, ArenaRegion, DoesNotFitError
 from quantmcu.memory.timeline import Timeline
 from quantmcu.targets import Board
@@ -132,7 +132,7 @@ def ram_error(
         )
     return QuantMCUError(
         what,
-        where=f"step {problem.peak_step} ({describe_slot(slot.name)})",
+        where=f"step {problem.peak_step} ({slot.name})",
         why=f"alive at once: {', '.join(parts)}; {_room(budget, board)}",
         hint="a smaller input, a narrower network, or a board with more RAM (`quantmcu boards`)",
     )

@@ -1,12 +1,11 @@
-"""Names of slots and arrays for people: those of patch stages are made up, no model has them."""
+"""Names of arrays for people: those of patch stages are made up, no model has them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-_PREFIX = "patches_"
-_LOAD = "/load "
-_PLACE = "/place"
+from quantmcu.program.added_names import stage_end
+
 _PARTS = {
     "/carried": "rows of {} kept between patches",
     "/columns": "columns of {} kept between patches",
@@ -27,14 +26,4 @@ def describe_array(array: str, stages: Collection[str]) -> str:
     local = array.removeprefix(f"{stage}/")
     suffix = next((suffix for suffix in _PARTS if local.endswith(suffix)), "")
     what = _PARTS.get(suffix, "{} in a patch").format(local.removesuffix(suffix))
-    return f"{what} of the stage ending at {stage.removeprefix(_PREFIX)}"
-
-
-def describe_slot(slot: str) -> str:
-    """What happens in a slot: a step's name, or what is copied where patches begin or are put together."""
-    if slot.startswith(_PREFIX) and _LOAD in slot:
-        stage, tensor = slot.removeprefix(_PREFIX).split(_LOAD, 1)
-        return f"{tensor} is loaded into patches of the stage ending at {stage}"
-    if slot.endswith(_PLACE):
-        return f"the rows and columns kept are joined to {slot.removesuffix(_PLACE)}"
-    return slot
+    return f"{what} of the stage ending at {stage_end(stage)}"

@@ -22,6 +22,7 @@ from quantmcu.memory.planner import ALIGNMENT
 from quantmcu.memory.timeline import Slot, Timeline
 from quantmcu.patch.axis import Axis, AxisTrace, CarriedSums
 from quantmcu.program import steps
+from quantmcu.program.added_names import joining_name
 from quantmcu.program.program import Program, Value
 
 _MOST_SMALLER_KERNELS = 12
@@ -307,7 +308,7 @@ def _making(slot: Slot, apart: frozenset[str]) -> list[Slot]:
     (name,) = slot.writes
     if name not in apart:
         return [slot]
-    return [replace(slot, writes=(f"{name}/fresh",)), Slot(f"{slot.name}/place", (f"{name}/fresh",), (name,))]
+    return [replace(slot, writes=(f"{name}/fresh",)), Slot(joining_name(slot.name), (f"{name}/fresh",), (name,))]
 
 
 def _lives(slots: Sequence[Slot]) -> _Lives:

@@ -16,6 +16,7 @@ from quantmcu.patch.axis import Axis, AxisTrace
 from quantmcu.patch.receptive_field import NotDivisibleError, RegionStep, cut
 from quantmcu.patch.region import EMPTY, Region, divide, whole
 from quantmcu.program import steps
+from quantmcu.program.added_names import crop_name, stage_name
 from quantmcu.program.program import Program, Value
 from quantmcu.program.stages import Cell, PatchStage
 
@@ -109,7 +110,7 @@ def build_stage(
             raise NotDivisibleError(f"a grid of {plan.grid[0]}x{plan.grid[1]} can't divide {name} of shape {shape}")
     order, cells = _StageBuilder(program, tuple(inside), outputs, inputs, plan, axes).build()
     return PatchStage(
-        name=f"patches_{inside[-1].name}",
+        name=stage_name(inside[-1].name),
         layer=inside[-1].layer,
         inputs=inputs,
         output=outputs[-1],
@@ -144,7 +145,9 @@ class _StageBuilder:
         smaller = [self._cut(row, column) for row, column in places]
         crops = self._crops(places, smaller)
         order = tuple(
-            name for step in self.inside for name in (*(_crop_name(step, i) for s, i in crops if s is step), step.name)
+            name
+            for step in self.inside
+            for name in (*(crop_name(step.name, index) for one, index in crops if one is step), step.name)
         )
         return order, tuple(self._cell(*place, cut_, crops) for place, cut_ in zip(places, smaller, strict=True))
 
@@ -191,7 +194,7 @@ class _StageBuilder:
             operands = list(step.inputs)
             for cropped, index in crops:
                 if cropped is step:
-                    name = _crop_name(step, index)
+                    name = crop_name(step.name, index)
                     operands[index] = name
                     values[name] = replace(self._local(step.inputs[index], cut_.inputs[index]), name=name)
                     cell_steps[name] = _crop(step, index, regions[step.inputs[index]], cut_.inputs[index], values[name])
@@ -232,15 +235,11 @@ def _kept(trace: AxisTrace, name: str, part: int) -> int:
     return _carried(trace, name, part + 1 + int(later[0])) if len(later) else 0
 
 
-def _crop_name(step: steps.Step, index: int) -> str:
-    return f"{step.name}__crop{index}"
-
-
 def _crop(step: steps.Step, index: int, given: Region, wanted: Region, value: Value) -> steps.Slice:
     """Takes `wanted` out of the local value that is `given`."""
     top, left = wanted.rows.start - given.rows.start, wanted.columns.start - given.columns.start
     return steps.Slice(
-        name=_crop_name(step, index),
+        name=crop_name(step.name, index),
         layer=step.layer,
         inputs=(step.inputs[index],),
         output=value.name,

@@ -14,6 +14,7 @@ from quantmcu.errors import QuantMCUError
 from quantmcu.ir import Graph, QParams, Tensor, ops
 from quantmcu.ir.resize import resize_tables
 from quantmcu.program import functions, steps
+from quantmcu.program.added_names import map_name, rescale_name, rescaled_name, reshape_name
 from quantmcu.program.arithmetic import (
     UnrepresentableError,
     check_accumulator,
@@ -123,12 +124,12 @@ class _Lowering:
         value, given = self._input(op)
         if given == qparams:
             return value
-        matched = Value(f"{value.name}__for__{op.name}", value.shape, qparams.bits, qparams)
+        matched = Value(rescaled_name(value.name, op.name), value.shape, qparams.bits, qparams)
         self.values[matched.name] = matched
         form = linear_form_checked([given.scale / qparams.scale], [given], qparams, None)
         self.steps.append(
             steps.Linear(
-                name=f"{op.name}__rescale", layer=op.name, inputs=(value.name,), output=matched.name, form=form
+                name=rescale_name(op.name), layer=op.name, inputs=(value.name,), output=matched.name, form=form
             )
         )
         return matched
@@ -140,9 +141,9 @@ class _Lowering:
         if value.name not in self._maps:
             channels = value.shape[-1]
             shape = (1, 1, value.elements // channels, channels)
-            name = f"{value.name}__map"
+            name = map_name(value.name)
             self.values[name] = Value(name, shape, value.bits, value.qparams)
-            self.steps.append(steps.Reshape(name=f"{name}__reshape", inputs=(value.name,), output=name))
+            self.steps.append(steps.Reshape(name=reshape_name(name), inputs=(value.name,), output=name))
             self._maps[value.name] = name
         return self.values[self._maps[value.name]]
 
@@ -172,11 +173,11 @@ class _Lowering:
             self._append_convolution(op, source, output)
             return
         shape = (1, 1, output.elements // output.shape[-1], output.shape[-1])
-        result = Value(f"{output.name}__map", shape, output.bits, qparams)
+        result = Value(map_name(output.name), shape, output.bits, qparams)
         self.values[result.name] = result
         self._append_convolution(op, source, result)
         self.steps.append(
-            steps.Reshape(name=f"{output.name}__reshape", layer=op.name, inputs=(result.name,), output=output.name)
+            steps.Reshape(name=reshape_name(output.name), layer=op.name, inputs=(result.name,), output=output.name)
         )
         self._maps[output.name] = result.name
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantmcu.patch.region import Region
+from quantmcu.program.added_names import outlier_test_name
 from quantmcu.program.program import Value
 from quantmcu.program.steps import DetectOutliers, Step
 
@@ -74,9 +75,9 @@ class OutlierTest:
     def step(self, stage: str, cell: Cell) -> DetectOutliers:
         """The test of a cell of `stage`, on its local values: writes the code 1 for the outlier class, else 0."""
         return DetectOutliers(
-            name=f"{stage}/test {self.tensor}",
+            name=outlier_test_name(stage, self.tensor),
             inputs=(self.tensor,),
-            output=f"{stage}__is_outlier",
+            output=f"{stage}: is outlier",
             low=self.low,
             high=self.high,
             limit=int(self.fraction * cell.values[self.tensor].elements),

@@ -9,7 +9,6 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from quantmcu.memory.describe import describe_slot
 from quantmcu.report.picture import render_picture
 from quantmcu.report.tables import facts_table, plain_table
 from quantmcu.report.text import count, milliseconds, size
@@ -38,7 +37,7 @@ def frontier_summary(frontier: dict[str, Any]) -> RenderableType:
     room = f"{size(frontier['arena_capacity_bytes'])} for feature maps on {frontier['board']}"
     if frontier["chosen"] is None:
         smallest = frontier["frontier"][-1]
-        peak = describe_slot(smallest["peak_step"])
+        peak = smallest["peak_step"]
         verdict = f"none fits; the smallest needs {size(smallest['arena_bytes'])}, set by {peak}"
     else:
         verdict = f"`compile` takes the line marked *: {count(frontier['frontier'][frontier['chosen']]['macs'])} MACs"

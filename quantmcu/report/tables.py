@@ -11,7 +11,6 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from quantmcu.memory.describe import describe_slot
 from quantmcu.report import charts
 from quantmcu.report.comparison import ComparedFigure, ComparedLayer, Difference
 from quantmcu.report.shortened import Shortened
@@ -57,7 +56,7 @@ def summary(result: dict[str, Any]) -> RenderableType:
         ("board", f"{board.get('name', board['id'])} ({board['id']})"),
         ("verdict", judged.summary),
         ("RAM", f"{_of(memory_facts['ram_total_bytes'], board['ram_bytes'])}{parts}"),
-        ("peak", f"in {describe_slot(memory_facts['peak_step'])}"),
+        ("peak", f"in {memory_facts['peak_step']}"),
     ]
     plan = result["plan"]
     facts += [

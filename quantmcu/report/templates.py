@@ -7,7 +7,6 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from quantmcu.memory.describe import describe_slot
 from quantmcu.report import text
 from quantmcu.report.charts.patches import Box
 from quantmcu.templates import template_environment
@@ -23,7 +22,6 @@ def environment() -> Environment:
     templates.filters |= {
         "thousands": "{:,}".format,
         "breakable": _breakable,
-        "happening": describe_slot,
         "place": _place,
         "outline": _outline,
     }

@@ -1,10 +1,10 @@
-"""What messages call the arrays and slots of patch stages, whose own names no model has."""
+"""What messages call the arrays of patch stages, whose own names no model has."""
 
 import pytest
 
-from quantmcu.memory.describe import describe_array, describe_slot
+from quantmcu.memory.describe import describe_array
 
-STAGE = "patches_/features/conv/Conv"
+STAGE = "/features/conv/Conv patches"
 
 
 @pytest.mark.parametrize(
@@ -20,15 +20,3 @@ STAGE = "patches_/features/conv/Conv"
 )
 def test_arrays(array: str, text: str) -> None:
     assert describe_array(array, [STAGE]) == text
-
-
-@pytest.mark.parametrize(
-    ("slot", "text"),
-    [
-        ("conv_1", "conv_1"),
-        (f"{STAGE}/load x", "x is loaded into patches of the stage ending at /features/conv/Conv"),
-        ("conv_1/place", "the rows and columns kept are joined to conv_1"),
-    ],
-)
-def test_slots(slot: str, text: str) -> None:
-    assert describe_slot(slot) == text

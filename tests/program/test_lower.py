@@ -84,7 +84,7 @@ def test_functions_become_exact_tables(function, reference):
 def test_another_scale_before_an_operator_that_keeps_it_is_changed_first():
     op = ops.MaxPool(name="pool", inputs=("x",), outputs=("y",), kernel=(2, 2), strides=(2, 2))
     program = lower(single(op, (1, 4, 4, 3), (1, 2, 2, 3)))
-    assert [step.name for step in program.steps] == ["pool__rescale", "pool"]
+    assert [step.name for step in program.steps] == ["pool: rescale", "pool"]
 
 
 @settings(deadline=None)

@@ -214,6 +214,7 @@ def test_patches_are_drawn(small_model: Path, photos: Path, tmp_path: Path) -> N
     options = {"calibration": photos, "preprocess": "unit", "patch": "2x2", "halo": "recompute"}
     first = load_onnx(onnx.load(small_model)).ops[0].name
     result = quantmcu.compile(small_model, "nucleo-f767", out=tmp_path / "o", split_at=first, build=False, **options)
+    assert result.data["steps"][0]["name"] == f"{first} patches: load image"
     (stage,) = charts.stages(result.data)
     assert (stage.rows, stage.columns, stage.width, stage.height) == (2, 2, 16, 16)
     assert stage.from_input
@@ -316,9 +317,3 @@ def test_the_table_of_layers_fits_80_columns(weight_bits: int, complete: Result)
     assert "x bound: times the least" in " ".join(legend)
     for row in rows:
         assert re.search(r"88\.8 M +123,456,789 +1\.39 +6\.17 +\d+\.\d %$", row.rstrip())
-
-
-def test_loading_into_patches_is_described_where_memory_is_charted() -> None:
-    steps = [{"step": "patches_conv_9/load image", "live_bytes": 8, "by_region": {"sram": 8}}]
-    (bar,) = timeline({"timeline": steps, "arena_by_region": {"sram": 8}}).bars
-    assert bar.label.startswith("image is loaded into patches of the stage ending at conv_9: 8 bytes")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from quantmcu.memory.describe import describe_slot
-
 WIDTH, HEIGHT = 800, 220
 """Of the chart, in user units of SVG."""
 
@@ -90,7 +88,7 @@ def _bar(step: dict[str, Any], x: float, width: float, scale: float, regions: li
             y -= height
             parts.append(TimelinePart(index, y, height))
     split = ", ".join(f"{nbytes:,} in {region}" for region, nbytes in used.items() if nbytes)
-    label = f"{describe_slot(step['step'])}: {total:,} bytes" + (f" ({split})" if len(regions) > 1 and split else "")
+    label = f"{step['step']}: {total:,} bytes" + (f" ({split})" if len(regions) > 1 and split else "")
     return TimelineBar(x, width, step["step"], total, label, parts)
 
 
