@@ -1,7 +1,7 @@
 """How many random cases a test tries, and whether they are the same each time.
 
-A usual run draws the same cases each time, so that a failure is always due to a change. The profile `thorough` draws new
-ones, ten times as many.
+A usual run draws the same cases each time, so that a failure is always due to a change. The profile `thorough` draws
+new ones, ten times as many.
 """
 
 from __future__ import annotations
