@@ -58,7 +58,7 @@ def _with_weight_bits(workspace: Workspace, network: QuantizedNetwork, wanted: s
 def constant_bytes(program: Program, core: Core) -> int:
     """Flash for weights and tables with the kernels of 8 bits."""
     return sum(
-        constant.data.nbytes
+        constant.nbytes
         for selection in flat(select_kernels(program, core))
         if selection.kernel is not None
         for constant in selection.kernel.lower(selection.context).constants

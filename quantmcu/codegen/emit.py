@@ -127,7 +127,7 @@ def _stored(selections: Sequence[AnySelection], codes: Sequence[StepCode]) -> Co
     stored: Counter[str] = Counter()
     emitted = [selection for selection in flat(selections) if selection.kernel is not None]
     for selection, code in zip(emitted, codes, strict=True):
-        nbytes = sum(constant.data.nbytes for _, constant in code.constants)
+        nbytes = sum(constant.nbytes for _, constant in code.constants)
         stored[selection.step.layer or selection.step.name] += nbytes
     return stored
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from quantmcu.codegen.kernel import Bits, Kernel, StepContext, bits_of
 from quantmcu.codegen.registry import FlashFacts, choose_kernels
 from quantmcu.errors import QuantMCUError
 
@@ -70,17 +69,8 @@ def _network_bytes(selections: Iterable[Selection]) -> int:
     return sum(map(_constants_of, chosen)) + sum(_generated(chosen).values())
 
 
-def _flash(selection: Selection) -> list[tuple[Kernel, FlashFacts]]:
-    """The kernels of a selection and what each puts into flash."""
-    first: dict[Bits, StepContext] = {}
-    for context in selection.used if selection.kernels else ():
-        first.setdefault(bits_of(context), context)
-    kernels = [(selection.kernels[bits], context) for bits, context in first.items()]
-    return [(kernel, selection.facts.flash_of(kernel, context)) for kernel, context in kernels]
-
-
 def _code_of(selection: Selection) -> Mapping[str, int]:
-    return {file: size for _, flash in _flash(selection) for file, size in flash.code.items()}
+    return {file: size for _, flash in selection.flash for file, size in flash.code.items()}
 
 
 def _generated(selections: Iterable[Selection]) -> dict[str, int]:
@@ -90,14 +80,14 @@ def _generated(selections: Iterable[Selection]) -> dict[str, int]:
 def _constants_of(selection: Selection) -> int:
     """Bytes of constants; what one kernel needs for several bits is mostly the same."""
     sizes: dict[str, int] = {}
-    for kernel, flash in _flash(selection):
+    for kernel, flash in selection.flash:
         sizes[kernel.name] = max(sizes.get(kernel.name, 0), flash.constants)
     return sum(sizes.values())
 
 
 def _with_fewer_constants(selection: Selection) -> Selection | None:
     """With the fastest kernels that need fewer bytes of constants than the largest of now; None: there are none."""
-    largest = max((flash.constants for _, flash in _flash(selection)), default=0)
+    largest = max((flash.constants for _, flash in selection.flash), default=0)
     try:
         other = _other_kernel(selection, lambda flash: flash.constants < largest)
     except QuantMCUError:

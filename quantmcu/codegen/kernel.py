@@ -6,8 +6,9 @@ Selection, memory planning, packing of weights and latency prediction all read t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -71,21 +72,58 @@ def bits_of(context: StepContext) -> Bits:
 
 
 @dataclass(frozen=True, eq=False)
+class Words:
+    """An array of 32-bit words that is made when it is asked for: most kernels are asked for its size only.
+
+    Attributes:
+        count: of words.
+        make: packs them, uint32 [count].
+    """
+
+    count: int
+    make: Callable[[], NDArray[np.uint32]]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return 4 * self.count
+
+
+@dataclass(frozen=True, eq=False)
 class Constant:
     """A constant array in flash.
 
     Attributes:
         suffix: the C name is `<step name>_<suffix>`.
-        data: one-dimensional (or flattened) array; its dtype decides the C type (int8_t .. int32_t, uint8_t ..
-        uint32_t).
+        source: one-dimensional (or flattened) array; its dtype decides the C type (int8_t .. int32_t, uint8_t ..
+        uint32_t). Or words that are made when they are asked for.
         align: alignment in bytes.
         comment: one line above the array: layout and meaning.
     """
 
     suffix: str
-    data: NDArray[np.generic]
+    source: NDArray[np.generic] | Words
     align: int = 4
     comment: str = ""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of flash."""
+        return self.source.nbytes
+
+    @cached_property
+    def data(self) -> NDArray[np.generic]:
+        """The array.
+
+        Raises:
+            ValueError: it has another size than was said.
+        """
+        if not isinstance(self.source, Words):
+            return self.source
+        words = self.source.make()
+        if words.nbytes != self.nbytes:
+            raise ValueError(f"{self.suffix} has {words.nbytes} bytes, not {self.nbytes} as counted")
+        return words
 
 
 @dataclass(frozen=True)

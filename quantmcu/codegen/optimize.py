@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal, get_args
 
 from quantmcu.codegen.kernel import LoweredStep
@@ -29,15 +30,20 @@ _BYTES_OF_C = 64  # what a generated driver compiles to, about
 def generated_code(lowered: LoweredStep) -> Mapping[str, int]:
     """Estimated bytes of machine code by generated source file."""
     return {
-        name: _BYTES_OF_C + _BYTES_PER_INSTRUCTION * len(_INSTRUCTION.findall(text))
+        name: _code_bytes(text)
         for name, text in lowered.generated.items()
         if name.endswith(".c")
     }
 
 
+@cache
+def _code_bytes(text: str) -> int:
+    return _BYTES_OF_C + _BYTES_PER_INSTRUCTION * len(_INSTRUCTION.findall(text))
+
+
 def constant_bytes(lowered: LoweredStep) -> int:
     """Bytes of constants in flash."""
-    return sum(constant.data.nbytes for constant in lowered.constants)
+    return sum(constant.nbytes for constant in lowered.constants)
 
 
 def check_optimize(word: str) -> None:

@@ -12,6 +12,7 @@ from quantmcu.codegen.kernel import Bits, Core, Kernel, StepContext, bits_of
 from quantmcu.codegen.optimize import GENERATED_CODE_LIMIT
 from quantmcu.codegen.registry import (
     Facts,
+    FlashFacts,
     KernelFacts,
     choose_kernels,
     count_geometries,
@@ -69,6 +70,15 @@ class Selection:
     def answer(self, context: StepContext) -> KernelFacts:
         """What the kernel of `context` says about it."""
         return self.facts.of(self.kernel_of(context), context)
+
+    @cached_property
+    def flash(self) -> tuple[tuple[Kernel, FlashFacts], ...]:
+        """The kernels, and what each puts into flash."""
+        first: dict[Bits, StepContext] = {}
+        for context in self.used if self.kernels else ():
+            first.setdefault(bits_of(context), context)
+        kernels = [(self.kernels[bits], context) for bits, context in first.items()]
+        return tuple((kernel, self.facts.flash_of(kernel, context)) for kernel, context in kernels)
 
     @cached_property
     def geometries(self) -> tuple[tuple[StepContext, float], ...]:

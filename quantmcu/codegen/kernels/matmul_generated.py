@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
+from functools import cache
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from quantmcu.codegen.assembly import BlockKernel, Scheme, describe_registers, generate_block_kernel
-from quantmcu.codegen.kernel import Call, Constant, Input, Kernel, LoweredStep, Output, Scratch, StepContext
+from quantmcu.codegen.kernel import Call, Constant, Input, Kernel, LoweredStep, Output, Scratch, StepContext, Words
 from quantmcu.codegen.kernels.matmul_cost import GENERATED_COSTS, predict, work_of_plan
 from quantmcu.codegen.kernels.matmul_layout import (
     as_words,
     block_starts,
+    convolution_of,
     matmul_fields,
     unsupported_by_drivers,
     weight_groups,
@@ -79,16 +82,16 @@ class MatmulGenerated(Kernel):
         step = context.step
         assert isinstance(step, Convolution)
         plan = _plan(context)
-        symbol = _layer_symbol(plan)
+        symbol = _layer_symbol(plan.whole, plan.rest, plan.geometry.pixelwise)
         fields = matmul_fields(step, plan.geometry, plan.layout, plan.tile_bytes // 4)
         fields["shift"] = 0
         comment = f"blocks of {plan.whole.channels} channels: biases, {_STREAMS[plan.scheme]}, multipliers (matmul.h)"
         return LoweredStep(
             calls=(Call(symbol, "qmcu_matmul_params", fields, (Input(), Output(), Scratch())),),
-            constants=(Constant("weights", _weights(step, plan, context.inputs[0].highest_code), 4, comment),),
+            constants=(Constant("weights", weights_of(context, plan), 4, comment),),
             headers=("matmul.h", f"{symbol}.h"),
             sources=("matmul_drivers.c", "matmul_portable.c", "matmul_tile.c", "matmul_correct.c"),
-            generated=_generated_files(plan),
+            generated=_generated_files(plan.whole, plan.rest, plan.geometry.pixelwise),
         )
 
 
@@ -119,26 +122,27 @@ def _plan(context: StepContext) -> Plan:
     return plan
 
 
-def _layer_symbol(plan: Plan) -> str:
-    driver = "pixels" if plan.geometry.pixelwise else "rows"
-    rest = "" if plan.rest == plan.whole else f"_{plan.rest.pixels}"
-    return f"{plan.whole.symbol.replace('qmcu_matmul_', f'qmcu_{driver}_')}{rest}"
+def _layer_symbol(whole: BlockKernel, rest: BlockKernel, pixelwise: bool) -> str:
+    driver = "pixels" if pixelwise else "rows"
+    last = "" if rest == whole else f"_{rest.pixels}"
+    return f"{whole.symbol.replace('qmcu_matmul_', f'qmcu_{driver}_')}{last}"
 
 
-def _generated_files(plan: Plan) -> dict[str, str]:
+@cache
+def _generated_files(whole: BlockKernel, rest: BlockKernel, pixelwise: bool) -> Mapping[str, str]:
     templates = environment()
-    symbol = _layer_symbol(plan)
-    kernels = sorted({plan.whole, plan.rest}, key=lambda kernel: kernel.symbol)
+    symbol = _layer_symbol(whole, rest, pixelwise)
+    kernels = sorted({whole, rest}, key=lambda kernel: kernel.symbol)
     pixels = " and ".join(str(kernel.pixels) for kernel in sorted(kernels, key=lambda kernel: -kernel.pixels))
     arguments = {
-        "title": f"convolutions by blocks of {plan.whole.channels} channels x {pixels} pixels",
+        "title": f"convolutions by blocks of {whole.channels} channels x {pixels} pixels",
         "symbol": symbol,
         "header": f"{symbol}.h",
         "kernels": kernels,
-        "whole": plan.whole,
-        "rest": plan.rest,
-        "driver": "pixels" if plan.geometry.pixelwise else "rows",
-        "widening": "half" if plan.whole.is_half else _WIDENINGS.get(plan.scheme, "plain"),
+        "whole": whole,
+        "rest": rest,
+        "driver": "pixels" if pixelwise else "rows",
+        "widening": "half" if whole.is_half else _WIDENINGS.get(whole.scheme, "plain"),
     }
     files = {
         f"{symbol}.h": templates.get_template("matmul_layer.h.j2").render(arguments),
@@ -147,6 +151,7 @@ def _generated_files(plan: Plan) -> dict[str, str]:
     return files | {f"{kernel.symbol}.c": _block_text(kernel) for kernel in kernels}
 
 
+@cache
 def _block_text(kernel: BlockKernel) -> str:
     core = "Cortex-M7" if kernel.dual_issue else "Cortex-M4"
     title = (
@@ -165,8 +170,15 @@ def _block_text(kernel: BlockKernel) -> str:
     )
 
 
-def _weights(step: Convolution, plan: Plan, highest_code: int) -> NDArray[np.uint32]:
-    """The stream of weights, with biases and multipliers made for the scheme."""
+def weights_of(context: StepContext, plan: Plan) -> Words:
+    """The stream of blocks (matmul.h)."""
+    step, block = convolution_of(context), plan.whole.channels
+    count = len(block_starts(len(step.weight), block)) * plan.layout.block_words + block
+    return Words(count, lambda: _weight_words(step, plan, context.inputs[0].highest_code))
+
+
+def _weight_words(step: Convolution, plan: Plan, highest_code: int) -> NDArray[np.uint32]:
+    """The stream, with biases and multipliers made for the scheme."""
     shift = step.requantize.shift
     groups = _groups(step.weight, plan)
     multiplier = np.broadcast_to(step.requantize.multiplier, step.bias.shape).astype(np.int64)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
+from functools import cache
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from quantmcu.codegen.assembly.outer import CHANNELS, describe_registers, generate_outer_kernel
+from quantmcu.codegen.assembly.outer import CHANNELS, OuterKernel, describe_registers, generate_outer_kernel
 from quantmcu.codegen.kernel import (
     Call,
     Constant,
@@ -21,6 +23,7 @@ from quantmcu.codegen.kernel import (
     Reference,
     Scratch,
     StepContext,
+    Words,
 )
 from quantmcu.codegen.kernels.convolution import convolution_of, window_fields
 from quantmcu.codegen.kernels.matmul_cost import predict
@@ -85,21 +88,7 @@ class PackedOuterGenerated(Kernel):
         """See `Kernel`."""
         plan = _plan(context)
         bits, kernel, dense = context.inputs[0].bits, plan.kernel, self.dense_scratch is not None
-        symbol = f"{kernel.symbol}_x{bits}{'_dense' if dense else ''}"
-        title = (
-            f"products of codes of {bits} bits with weights of {kernel.weight_bits} bits, "
-            f"{CHANNELS} channels x {kernel.pixels} pixels"
-        )
-        arguments = {
-            "title": title,
-            "symbol": symbol,
-            "kernel": kernel,
-            "fill": f"qmcu_packed_outer_fill_x{bits}_w{kernel.weight_bits}_{kernel.fields}",
-            "expand": f"qmcu_packed_outer_expand_w{kernel.weight_bits}" if dense else "0",
-            "registers": textwrap.wrap(describe_registers(kernel), 110),
-            "lines": generate_outer_kernel(kernel),
-        }
-        templates = environment()
+        symbol = _symbol(kernel, bits, dense)
         fields = _fields(context, plan, at_once(plan, context, self.dense_scratch))
         stored = f"{kernel.weight_bits}-bit weights" if dense else "words of two weights"
         comment = f"blocks of 4 channels: start values, {stored}, biases, multipliers (packed_outer.h)"
@@ -109,10 +98,7 @@ class PackedOuterGenerated(Kernel):
             constants=(Constant("weights", outer_weights(context, plan, dense), 4, comment),),
             headers=("packed_outer.h", f"{symbol}.h"),
             sources=("packed.c", "packed_outer.c", *expand, "packed_outer_portable.c", "packed_outer_tile.c"),
-            generated={
-                f"{symbol}.{suffix}": templates.get_template(f"packed_outer.{suffix}.j2").render(arguments)
-                for suffix in ("h", "c")
-            },
+            generated=_generated_files(kernel, bits, dense),
         )
 
 
@@ -164,6 +150,32 @@ def _plan(context: StepContext) -> OuterPlan:
     return plan
 
 
+def _symbol(kernel: OuterKernel, bits: int, dense: bool) -> str:
+    return f"{kernel.symbol}_x{bits}{'_dense' if dense else ''}"
+
+
+@cache
+def _generated_files(kernel: OuterKernel, bits: int, dense: bool) -> Mapping[str, str]:
+    symbol = _symbol(kernel, bits, dense)
+    title = (
+        f"products of codes of {bits} bits with weights of {kernel.weight_bits} bits, "
+        f"{CHANNELS} channels x {kernel.pixels} pixels"
+    )
+    arguments = {
+        "title": title,
+        "symbol": symbol,
+        "kernel": kernel,
+        "fill": f"qmcu_packed_outer_fill_x{bits}_w{kernel.weight_bits}_{kernel.fields}",
+        "expand": f"qmcu_packed_outer_expand_w{kernel.weight_bits}" if dense else "0",
+        "registers": textwrap.wrap(describe_registers(kernel), 110),
+        "lines": generate_outer_kernel(kernel),
+    }
+    return {
+        f"{symbol}.{suffix}": environment().get_template(f"packed_outer.{suffix}.j2").render(arguments)
+        for suffix in ("h", "c")
+    }
+
+
 def _fields(context: StepContext, plan: OuterPlan, together: AtOnce) -> dict[str, FieldValue]:
     """Fields of qmcu_packed_outer_params."""
     step, value = convolution_of(context), context.inputs[0]
@@ -195,8 +207,13 @@ def _fields(context: StepContext, plan: OuterPlan, together: AtOnce) -> dict[str
     }
 
 
-def outer_weights(context: StepContext, plan: OuterPlan, dense: bool = False) -> NDArray[np.uint32]:
-    """The stream of blocks (packed_outer.h)."""
+def outer_weights(context: StepContext, plan: OuterPlan, dense: bool = False) -> Words:
+    """The stream of blocks (packed_outer.h); of dense weights, a word has as many as fit."""
+    count = plan.dense_weight_words if dense else plan.weight_words
+    return Words(count, lambda: _weight_words(context, plan, dense))
+
+
+def _weight_words(context: StepContext, plan: OuterPlan, dense: bool) -> NDArray[np.uint32]:
     step, kernel = convolution_of(context), plan.kernel
     missing = (0, -len(step.bias) % CHANNELS)
     multiplier = np.broadcast_to(step.requantize.multiplier, step.bias.shape).astype(np.int64)

@@ -62,8 +62,18 @@ class OuterPlan:
 
     @property
     def weight_words(self) -> int:
-        """Words of the weights of all blocks."""
-        return self.all_parts * (1 + CHANNELS) + len(self.parts) * (2 * self.inputs + 2 * CHANNELS)
+        """Words of the weights of all blocks, and of their constants."""
+        return self.constant_words + len(self.parts) * 2 * self.inputs
+
+    @property
+    def dense_weight_words(self) -> int:
+        """The same where a word has as many weights as fit: parts of the inputs fill whole words."""
+        return self.constant_words + len(self.parts) * CHANNELS * self.inputs * self.kernel.weight_bits // 32
+
+    @property
+    def constant_words(self) -> int:
+        """Words of all blocks that are no weights."""
+        return self.all_parts * (1 + CHANNELS) + len(self.parts) * 2 * CHANNELS
 
     def blocks(self, context: StepContext) -> int:
         """Blocks of channels."""
