@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -28,12 +28,12 @@ def with_less_code(selections: Sequence[Selection], limit: int) -> dict[Selectio
     while sum((code := _generated(kept.values())).values()) > limit:
         losses = dict.fromkeys(code, 0.0)
         for first, selection in kept.items():
-            if _code_of(selection) and first not in shared:
+            if selection.code_bytes and first not in shared:
                 shared[first] = _other_kernel(selection, lambda flash: not flash.code)
-            for file in _code_of(selection):
+            for file in selection.code_bytes:
                 losses[file] += shared[first].cycles - selection.cycles
         dropped = min((losses[file] / code[file], file) for file in code)[1]
-        kept |= {first: shared[first] for first, selection in kept.items() if dropped in _code_of(selection)}
+        kept |= {first: shared[first] for first, selection in kept.items() if dropped in selection.code_bytes}
     return kept
 
 
@@ -52,7 +52,7 @@ def with_fewer_constants(selections: Sequence[Selection], limit: int) -> dict[Se
                 smaller[selection] = _with_fewer_constants(selection)
             other = smaller[selection]
             if other is not None:
-                saved = _constants_of(selection) - _constants_of(other)
+                saved = selection.constant_bytes - other.constant_bytes
                 costs[first] = (other.cycles - selection.cycles) / saved
         changed = min(costs, key=lambda first: costs[first], default=None)
         if changed is None or costs[changed] > MOST_CYCLES_PER_BYTE:
@@ -66,23 +66,11 @@ def with_fewer_constants(selections: Sequence[Selection], limit: int) -> dict[Se
 def _network_bytes(selections: Iterable[Selection]) -> int:
     """Constants, and generated code, which steps may share."""
     chosen = list(selections)
-    return sum(map(_constants_of, chosen)) + sum(_generated(chosen).values())
-
-
-def _code_of(selection: Selection) -> Mapping[str, int]:
-    return {file: size for _, flash in selection.flash for file, size in flash.code.items()}
+    return sum(selection.constant_bytes for selection in chosen) + sum(_generated(chosen).values())
 
 
 def _generated(selections: Iterable[Selection]) -> dict[str, int]:
-    return {file: size for selection in selections for file, size in _code_of(selection).items()}
-
-
-def _constants_of(selection: Selection) -> int:
-    """Bytes of constants; what one kernel needs for several bits is mostly the same."""
-    sizes: dict[str, int] = {}
-    for kernel, flash in selection.flash:
-        sizes[kernel.name] = max(sizes.get(kernel.name, 0), flash.constants)
-    return sum(sizes.values())
+    return {file: size for selection in selections for file, size in selection.code_bytes.items()}
 
 
 def _with_fewer_constants(selection: Selection) -> Selection | None:
@@ -92,7 +80,7 @@ def _with_fewer_constants(selection: Selection) -> Selection | None:
         other = _other_kernel(selection, lambda flash: flash.constants < largest)
     except QuantMCUError:
         return None
-    return other if _constants_of(other) < _constants_of(selection) else None
+    return other if other.constant_bytes < selection.constant_bytes else None
 
 
 def _other_kernel(selection: Selection, allowed: Callable[[FlashFacts], bool]) -> Selection:

@@ -81,6 +81,19 @@ class Selection:
         return tuple((kernel, self.facts.flash_of(kernel, context)) for kernel, context in kernels)
 
     @cached_property
+    def constant_bytes(self) -> int:
+        """Bytes of constants; what one kernel needs for several bits is mostly the same."""
+        sizes: dict[str, int] = {}
+        for kernel, flash in self.flash:
+            sizes[kernel.name] = max(sizes.get(kernel.name, 0), flash.constants)
+        return sum(sizes.values())
+
+    @cached_property
+    def code_bytes(self) -> Mapping[str, int]:
+        """Estimated bytes of generated code by file, which other steps may share."""
+        return {file: size for _, flash in self.flash for file, size in flash.code.items()}
+
+    @cached_property
     def geometries(self) -> tuple[tuple[StepContext, float], ...]:
         """The contexts that differ, and how often each runs."""
         return count_geometries(self.contexts, self.runs)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from quantmcu.ir.ops import Pads
 from quantmcu.patch.region import Interval, Region
 from quantmcu.program import steps
 from quantmcu.program.program import Value
@@ -71,8 +72,14 @@ def _windowed(
 ) -> RegionStep:
     rows, top, bottom = _Window(kernel[0], strides[0], dilations[0], pads[0]).read(region.rows, source.shape[1])
     columns, left, right = _Window(kernel[1], strides[1], dilations[1], pads[1]).read(region.columns, source.shape[2])
-    smaller = replace(step, pads=(top, left, bottom, right))  # type: ignore[call-arg]
-    return RegionStep(smaller, (Region(rows, columns),))
+    return RegionStep(with_pads(step, (top, left, bottom, right)), (Region(rows, columns),))
+
+
+def with_pads(step: steps.Step, pads: Pads) -> steps.Step:
+    """`step` with this padding, if it pads at all; the same object where nothing changes: kernels remember steps."""
+    if getattr(step, "pads", pads) == pads:
+        return step
+    return replace(step, pads=pads)  # type: ignore[call-arg]
 
 
 def _convolution(step: steps.Convolution, inputs: tuple[Value, ...], region: Region) -> RegionStep:

@@ -21,6 +21,7 @@ from quantmcu.memory.buffers import collect_buffers
 from quantmcu.memory.planner import ALIGNMENT
 from quantmcu.memory.timeline import Slot, Timeline
 from quantmcu.patch.axis import Axis, AxisTrace, CarriedSums
+from quantmcu.patch.receptive_field import with_pads
 from quantmcu.program import steps
 from quantmcu.program.added_names import joining_name
 from quantmcu.program.program import Program, Value
@@ -98,6 +99,11 @@ class KnownFacts:
 
     usual: dict[tuple[object, ...], KernelFacts] = field(default_factory=dict)
     usable: dict[tuple[object, ...], list[KernelFacts]] = field(default_factory=dict)
+    inside: dict[str, steps.Step] = field(default_factory=dict)
+
+    def inside_map(self, step: steps.Step) -> steps.Step:
+        """`step` as in a cell that meets no border; always the same object, of which kernels remember much."""
+        return self.inside.setdefault(step.name, with_pads(step, (0, 0, 0, 0)))
 
 
 class StageSketcher:
@@ -254,7 +260,7 @@ class StageSketcher:
     def _context(self, step: steps.Step, rows: AxisTrace, columns: AxisTrace) -> StepContext:
         """The step in the largest cell, inside the map."""
         return StepContext(
-            _inside_map(step),
+            self.known.inside_map(step),
             tuple(self._local(name, rows.longest, columns.longest) for name in step.inputs),
             self._local(step.output, rows.most_computed, columns.most_computed),
             self.base[step.name].context.core,
@@ -322,11 +328,6 @@ def _lives(slots: Sequence[Slot]) -> _Lives:
             if one.last == other.first:
                 shared.append((other.first, names.index(one.name), names.index(other.name)))
     return _Lives(live, names, tuple(shared), tuple(slot.name for slot in slots))
-
-
-def _inside_map(step: steps.Step) -> steps.Step:
-    """`step` as in a cell that meets no border."""
-    return replace(step, pads=(0, 0, 0, 0)) if hasattr(step, "pads") else step  # type: ignore[call-arg]
 
 
 def _aligned(nbytes: int) -> int:

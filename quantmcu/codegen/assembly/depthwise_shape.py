@@ -59,7 +59,7 @@ class DepthwiseShape:
         """All products of a block."""
         return tuple(one for pair in range(self.pairs) for one in self._passes_of(pair))
 
-    @property
+    @cached_property
     def words(self) -> int:
         """Weight words of a channel."""
         return sum(len(one.words) for one in self.passes)
@@ -69,7 +69,7 @@ class DepthwiseShape:
         """Weight words of a channel in memory: an even number."""
         return self.words + self.words % 2
 
-    @property
+    @cached_property
     def products(self) -> int:
         """Multiply instructions of a block."""
         return sum(len(products) for one in self.passes for products in one.products.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 
 _REGISTER = re.compile(r"\b(?:r\d+|sp|lr)\b")
 _MULTIPLY, _DSP, _LOAD, _STORE, _ALU = "multiply", "dsp", "load", "store", "alu"
@@ -45,39 +46,46 @@ def interleave_for_dual_issue(lines: list[str], ordered_stores: bool = False, is
     ASR, MOV, and one CMP, whose flags nothing else changes.
     """
     instructions = [_parse(line) for line in lines]
-    height = _heights(instructions * (2 if is_loop else 1), ordered_stores)
-    waits = [_predecessors(instructions, index, ordered_stores) for index in range(len(instructions))]
-    issued: dict[int, int] = {}
+    turns = 2 if is_loop else 1
+    waits = [_predecessors(instructions * turns, index, ordered_stores) for index in range(turns * len(instructions))]
+    height = _heights(waits)
+    followers: list[list[tuple[int, int]]] = [[] for _ in instructions]
+    for index, before in enumerate(waits[: len(instructions)]):
+        for earlier, delay in before.items():
+            followers[earlier].append((index, delay))
+    missing = list(map(len, waits))  # predecessors that are not issued
+    earliest = [0] * len(instructions)
+    waiting = list(range(len(instructions)))
     order: list[str] = []
-    cycle = first = 0
-    while len(issued) < len(instructions):
+    cycle = 0
+    while waiting:
         older: _Instruction | None = None
-        while first in issued:
-            first += 1
+        end = waiting[0] + _WINDOW
         for _ in range(2):
             ready = [
                 i
-                for i in range(first, min(first + _WINDOW, len(instructions)))
-                if i not in issued
-                and all(e in issued and issued[e] + delay <= cycle for e, delay in waits[i].items())
-                and (older is None or _may_pair(older, instructions[i]))
+                for i in takewhile(end.__gt__, waiting)
+                if not missing[i] and earliest[i] <= cycle and (older is None or _may_pair(older, instructions[i]))
             ]
             if not ready:
                 break
             # A DSP instruction fits the first slot only: prefer it there.
             best = max(ready, key=lambda i: (instructions[i].kind == _DSP and older is None, height[i], -i))
-            issued[best] = cycle
+            waiting.remove(best)
             older = instructions[best]
             order.append(older.text)
+            for index, delay in followers[best]:
+                missing[index] -= 1
+                earliest[index] = max(earliest[index], cycle + delay)
         cycle += 1
     return order
 
 
-def _heights(instructions: list[_Instruction], ordered_stores: bool) -> list[int]:
+def _heights(waits: list[dict[int, int]]) -> list[int]:
     """Cycles from each instruction to the end, at least."""
-    height = [0] * len(instructions)
-    for index in reversed(range(len(instructions))):
-        for earlier, delay in _predecessors(instructions, index, ordered_stores).items():
+    height = [0] * len(waits)
+    for index, before in reversed(list(enumerate(waits))):
+        for earlier, delay in before.items():
             height[earlier] = max(height[earlier], height[index] + max(delay, 1))
     return height
 

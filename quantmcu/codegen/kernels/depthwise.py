@@ -148,7 +148,11 @@ def _shape(context: StepContext) -> DepthwiseShape:
     """Blocks of 2 x 2 outputs where rows advance by one, or are too short for 1 x 4."""
     step = convolution_of(context)
     rows = 1 if step.strides[0] == 2 and context.output.shape[2] >= 4 else 2
-    return DepthwiseShape(*step.kernel, *step.strides, rows)
+    return _remembered_shape(*step.kernel, *step.strides, rows)
+
+
+_remembered_shape = cache(DepthwiseShape)
+"""Its passes are worked out once."""
 
 
 def _kernel(context: StepContext) -> DepthwiseKernel:

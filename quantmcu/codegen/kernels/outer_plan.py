@@ -26,7 +26,7 @@ _DUAL_ISSUE_LIMITS = (4100, 2700, 1.5)
 _UNROLLED_IN_PARTS = (8, 12, 16, 20, 24, 32, 48, 64, 80)  # inputs; parts of each block of channels are whole passes
 
 Parts = tuple[tuple[int, ...], ...]  # by block of channels, the inputs of each part
-_DIVISIONS: WeakKeyDictionary[Step, dict[tuple[int, int, int], tuple[Parts, ...]]] = WeakKeyDictionary()
+_PLANS: WeakKeyDictionary[Step, dict[tuple[object, ...], list[OuterPlan] | str]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,17 @@ def fields_to_try(context: StepContext) -> tuple[int, ...]:
 def outer_plans(context: StepContext, fields: int) -> list[OuterPlan] | str:
     """The divisions with words of `fields` pixels: one without parts, else several; or why there is none.
 
-    Sums of eight inputs fit every field: any number of inputs can be divided.
+    Sums of eight inputs fit every field: any number of inputs can be divided. Remembered for the step: however large
+    the map is, the divisions are the same.
     """
+    known = _PLANS.setdefault(context.step, {})
+    key = (context.inputs[0].bits, context.output.bits, context.core, fields)
+    if key not in known:
+        known[key] = _outer_plans(context, fields)
+    return known[key]
+
+
+def _outer_plans(context: StepContext, fields: int) -> list[OuterPlan] | str:
     step = convolution_of(context)
     problem = _unsupported(context, step)
     if problem is not None:
@@ -174,31 +183,27 @@ def _parts(context: StepContext, fields: int, unrolled: int) -> tuple[Parts, ...
     Of the fewest parts, and of a single pass each, which needs no inner loop; none where the sums of a pass are too
     large.
     """
-    step, bits = convolution_of(context), context.inputs[0].bits
-    known = _DIVISIONS.setdefault(step, {})
-    key = (bits, fields, unrolled)
-    if key not in known:
-        passes = -(-tile_inputs(context) // unrolled)
-        rows = np.abs(tile_rows(context, passes * unrolled))
-        sums = rows.reshape(*rows.shape[:2], passes, unrolled).sum(axis=3) * context.inputs[0].highest_code
-        room = 2 ** field_bits(step.weight_bits, fields)
-        known[key] = ()
-        if int(sums.max(initial=0)) < room:
-            fewest = tuple(tuple(unrolled * n for n in _longest(block, room)) for block in sums)
-            known[key] = (fewest, ((unrolled,) * passes,) * len(sums))
-    return known[key]
+    passes = -(-tile_inputs(context) // unrolled)
+    rows = np.abs(tile_rows(context, passes * unrolled))
+    sums = rows.reshape(*rows.shape[:2], passes, unrolled).sum(axis=3) * context.inputs[0].highest_code
+    room = 2 ** field_bits(convolution_of(context).weight_bits, fields)
+    if int(sums.max(initial=0)) >= room:
+        return ()
+    fewest = tuple(tuple(unrolled * n for n in counts) for counts in _longest(sums, room))
+    return fewest, ((unrolled,) * passes,) * len(sums)
 
 
-def _longest(sums: NDArray[np.int64], room: int) -> list[int]:
-    """Passes in each part, of sums [channels, passes]: as many as stay below `room`, from the first on."""
-    parts, total = [0], np.zeros(len(sums), np.int64)
-    for one in sums.T:
+def _longest(sums: NDArray[np.int64], room: int) -> list[list[int]]:
+    """Passes in each part, by block, of sums [blocks, channels, passes]: as many as stay below `room`, in order."""
+    starts = np.zeros((len(sums), sums.shape[2]), bool)
+    starts[:, 0] = True
+    total = sums[:, :, 0]
+    for index in range(1, sums.shape[2]):
+        one = sums[:, :, index]
         total = total + one
-        if total.max() >= room:
-            parts.append(0)
-            total = one
-        parts[-1] += 1
-    return parts
+        starts[:, index] = total.max(axis=1) >= room
+        total = np.where(starts[:, index, None], one, total)
+    return [np.diff(np.flatnonzero(block), append=len(block)).tolist() for block in starts]
 
 
 @dataclass(frozen=True)
