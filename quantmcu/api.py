@@ -94,13 +94,14 @@ def compile(
         ram, flash_size: budgets in bytes in place of the board's.
         build: False writes the C project only, and lets it exceed the board's memory.
         toolchain: "auto", "gcc", "zig", "registry" (PlatformIO's), or a path.
-        optimize: "speed"; "balanced": the same with at most 64 KiB of generated code; or "size": less flash.
+        optimize: "speed"; "balanced": the same with at most 64 KiB of generated code, or a 16th of the
+            flash; or "size": less flash.
         patch: "auto" runs layers patch by patch where the RAM asks for it, "off" never; a grid such as
             "3x3" forces one patch stage.
         split_at: node after which the only patch stage ends.
         halo: "cache", "cache-rows", "cache-narrow" or "recompute": what becomes of what several patches need; None:
             chosen.
-        objective: None: the fastest plan that fits, and VDQS saves BitOPs; "latency": VDQS saves predicted cycles;
+        objective: None: the fastest plan that fits, and fewer bits save BitOPs; "latency": they save predicted cycles;
             "ram": the plan with the least RAM.
         input_on_demand: the firmware asks for parts of the input (`quantmcu_set_reader`) in place of a buffer for it.
         harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
@@ -114,12 +115,14 @@ def compile(
         phi: VDPC: central mass of the values that are no outliers.
         outlier_fraction: VDPC: a patch with more than this share of outliers keeps 8 bits.
         bitops_reduction: with mixed bits: lowers weights and feature maps together until the network takes so many
-            times fewer BitOPs than with 8 bits and recomputed halos, in place of VDQS's score.
+            times fewer BitOPs than with 8 bits and recomputed halos, in place of VDQS's score. With `objective`
+            "latency" by the least loss for each cycle saved, and no further than predicted cycles fall.
         reconstruct: "auto": where weights or maps have fewer than 8 bits, integer weights and biases are trained on the
             calibration samples (without labels) to make up for it, for about one minute of computing; "off"; or a
             number of passes over the samples, with 8 bits too.
-        max_accuracy_drop: with mixed bits: the fewest BitOPs that lose at most so many points of accuracy (without
-            labels: of agreement with the float model), measured on a third of the calibration data that is held out.
+        max_accuracy_drop: with mixed bits: the fewest BitOPs (with `objective` "latency": predicted cycles) that lose
+            at most so many points of accuracy (without labels: of agreement with the float model), measured on a third
+            of the calibration data that is held out.
         progress: told of the stages.
 
     Raises:

@@ -79,7 +79,7 @@ class CompileRequest:
         patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
         bits, weight_bits, lam, information, bitops_reduction, reconstruct: bits of maps and weights, and what makes up
             for them; see `BitsRequest`. Random inputs are nothing to learn from: with them, "auto" is "off".
-        max_accuracy_drop: the fewest BitOPs that lose at most so many points; see `DropLimit`.
+        max_accuracy_drop: the fewest BitOPs, or cycles, that lose at most so many points; see `DropLimit`.
         vdpc, phi, outlier_fraction: patches in two classes; see `ClassesRequest`.
     """
 

@@ -11,7 +11,7 @@ from quantmcu.bitwidths.maps import BitsOf, with_assigned_maps, with_map_bits
 from quantmcu.bitwidths.network import QuantizedNetwork
 from quantmcu.bitwidths.reconstructed import with_reconstruction
 from quantmcu.bitwidths.request import MIXED, BitsRequest
-from quantmcu.bitwidths.together import with_fewer_bitops
+from quantmcu.bitwidths.together import with_joint_bits
 from quantmcu.bitwidths.weights import with_chosen_weights
 from quantmcu.bitwidths.workspace import Workspace
 
@@ -44,8 +44,8 @@ class BitChooser(Workspace):
         with self.clock.stage("map bits"):
             if request.maps == "auto":
                 return with_default_maps(self, network, request)
-            if request.reduction is not None:
-                return with_fewer_bitops(self, network, request.reduction, request.candidates)
+            if request.lowers_weights:
+                return with_joint_bits(self, network, request)
             found = None
             if self.division is None and self.plan(network).overflow is not None:
                 found = with_maps_that_fit(self, network, request)

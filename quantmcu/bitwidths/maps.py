@@ -21,6 +21,7 @@ from quantmcu.quant.vdqs import Score, scores_of, search_bits, tensor_bits, unif
 BitsOf = Callable[[Sequence[FeatureMap]], Mapping[str, int]]
 """Gives feature maps their bits, by name."""
 
+
 def with_map_bits(workspace: Workspace, network: QuantizedNetwork, request: BitsRequest) -> QuantizedNetwork:
     """VDQS over all maps, with the costs and the memory of the plan that 8 bits would get.
 
@@ -32,15 +33,26 @@ def with_map_bits(workspace: Workspace, network: QuantizedNetwork, request: Bits
     found = search.within(workspace.budget.arena_bytes)
     if request.cost != "cycles" or not found.map_bits or workspace.division is not None:
         return found
-    cycles = workspace.plan(found).candidate.cycles
-    if cycles < eight.cycles or workspace.plan(network).overflow is not None:
-        return found
+    reason = why_8_bits(workspace, network, found)
+    return found if reason is None else replace(network, search=search.described | {"decision": reason})
+
+
+def why_8_bits(workspace: Workspace, network: QuantizedNetwork, found: QuantizedNetwork) -> str | None:
+    """Why `network`, which has 8-bit maps, is kept: the exact plan of `found` is no faster. A note says so too.
+
+    None: it is faster, or maps of 8 bits don't fit.
+    """
+    eight, narrow = workspace.plan(network), workspace.plan(found)
+    if found is network or narrow.candidate.cycles < eight.candidate.cycles or eight.overflow is not None:
+        return None
+    layers = sum(bits < network.weight_bits.get(name, 8) for name, bits in found.weight_bits.items())
     reason = (
-        f"maps keep 8 bits: with fewer in {sum(m['bits'] < 8 for m in found.search['maps'])} of them the plan is "
-        f"predicted to take {cycles:,.0f} cycles, with 8 bits {eight.cycles:,.0f}"
+        f"maps keep 8 bits: with fewer in {sum(m['bits'] < 8 for m in found.search['maps'])} of them "
+        f"{f'and in the weights of {layers} layers ' if layers else ''}the plan is predicted to take "
+        f"{narrow.candidate.cycles:,.0f} cycles, with 8 bits {eight.candidate.cycles:,.0f}"
     )
     workspace.clock.note(reason)
-    return replace(network, search=search.described | {"decision": reason})
+    return reason
 
 
 def with_assigned_maps(

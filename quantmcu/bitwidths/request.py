@@ -65,8 +65,9 @@ class BitsRequest:
         information: what VDQS takes for information: "measured", "sqnr" or "entropy".
         cost: what VDQS saves: "bitops", or predicted "cycles": then only RAM makes it narrow maps that get slower.
         reduction: with several bits: weights and maps are lowered together, both to any of these bits, until the
-            network takes so many times fewer BitOPs than with 8 bits and recomputed halos; None: VDQS chooses by its
-            score.
+            network takes so many times fewer BitOPs than with 8 bits and recomputed halos. With `cost` "cycles" by the
+            least loss for each cycle saved, and no further than cycles fall.
+        speedup: in its place with `cost` "cycles": until predicted cycles are so many times fewer than with 8-bit maps.
         reconstruct: "off"; or weights and biases are trained for the bits chosen (quantmcu/quant/reconstruct): a number
             of passes over the calibration samples; "auto": where weights or maps have fewer than 8 bits, as often as a
             budget of about one minute of computing allows.
@@ -82,6 +83,7 @@ class BitsRequest:
     reduction: float | None = None
     cost: str = "bitops"
     reconstruct: str = "off"
+    speedup: float | None = None
 
     @cached_property
     def candidates(self) -> tuple[int, ...]:
@@ -92,6 +94,11 @@ class BitsRequest:
     def is_mixed(self) -> bool:
         """Whether maps of several bits are asked for."""
         return self.maps != "auto" and len(self.candidates) > 1
+
+    @property
+    def lowers_weights(self) -> bool:
+        """Whether weights and maps are lowered together; else VDQS chooses the maps' bits by its score."""
+        return self.reduction is not None or self.speedup is not None
 
     @property
     def most_reduction(self) -> float:

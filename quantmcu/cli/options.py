@@ -43,7 +43,7 @@ def patch_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--objective",
             type=click.Choice(OBJECTIVES),
-            help="VDQS saves cycles, not BitOPs; or the plan of least RAM.  [default: the fastest plan, BitOPs]",
+            help="latency: bits save predicted cycles; ram: plan of least RAM.  [default: the fastest plan, BitOPs]",
         ),
         click.option(
             "--input-on-demand", is_flag=True, help="The firmware asks for parts of the input: no buffer for it."
@@ -95,14 +95,14 @@ def bits_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--bitops-reduction",
             type=click.FloatRange(1, 16),
             metavar="X",
-            help="With mixed bits: X times fewer BitOPs than 8 bits, by weights and maps.",
+            help="With mixed bits: X times fewer BitOPs by weights and maps; for latency, as far as cycles fall.",
         ),
         reconstruct_option("auto"),
         click.option(
             "--max-accuracy-drop",
             type=click.FloatRange(0, 100),
             metavar="POINTS",
-            help="With mixed bits: the fewest BitOPs that lose no more, measured on a third of --calib.",
+            help="With mixed bits: the fewest BitOPs (for latency: cycles) that lose no more, on a third of --calib.",
         ),
         choice("--vdpc", MODES, "With mixed bits, patches with outliers keep 8 bits: by their codes or positions."),
         click.option(

@@ -9,7 +9,7 @@ from functools import cached_property
 from quantmcu.codegen.carried import Exchange, exchanges, moved_bytes
 from quantmcu.codegen.flash_limits import with_fewer_constants, with_less_code
 from quantmcu.codegen.kernel import Bits, Core, Kernel, StepContext, bits_of
-from quantmcu.codegen.optimize import GENERATED_CODE_LIMIT
+from quantmcu.codegen.optimize import generated_code_limit
 from quantmcu.codegen.registry import (
     Facts,
     FlashFacts,
@@ -257,10 +257,12 @@ def select_kernels(
     selected = [_select_any(program, step, core, facts) for step in program.steps]
     if constant_bytes is not None:
         selected = limit_constants(selected, constant_bytes)
-    return limit_generated_code(selected) if core.optimize == "balanced" else selected
+    if core.optimize != "balanced":
+        return selected
+    return limit_generated_code(selected, generated_code_limit(constant_bytes))
 
 
-def limit_generated_code(selections: Sequence[AnySelection], limit: int = GENERATED_CODE_LIMIT) -> list[AnySelection]:
+def limit_generated_code(selections: Sequence[AnySelection], limit: int) -> list[AnySelection]:
     """The selections with less generated code, see `with_less_code`."""
     return _replaced(selections, with_less_code(flat(selections), limit))
 

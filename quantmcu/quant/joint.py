@@ -1,12 +1,28 @@
-"""Bits of weights and of feature maps together: BitOPs are their product, so each makes the other's saving smaller."""
+"""Bits of weights and of feature maps together: each makes what the other saves smaller, or only possible."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 Losses = Mapping[tuple[str, int], float]
 """By name and bits below 8, the measured noise of the network's outputs when this alone has so few bits."""
+
+
+@dataclass(frozen=True)
+class JointBits:
+    """Bits by layer (weights) and by feature map."""
+
+    weights: Mapping[str, int]
+    maps: Mapping[str, int]
+
+
+class JointCosts(Protocol):
+    """What a network costs with these bits."""
+
+    def total(self, bits: JointBits) -> float:
+        """Of everything: BitOPs, or predicted cycles."""
 
 
 @dataclass(frozen=True)
@@ -25,59 +41,71 @@ class Product:
 
 
 @dataclass(frozen=True)
-class JointBits:
-    """Bits by layer (weights) and by feature map, and the BitOPs that they make."""
+class JointBitops:
+    """BitOPs: multiply-accumulates times the bits of both factors."""
 
-    weights: dict[str, int]
-    maps: dict[str, int]
-    bitops: int
+    products: Sequence[Product]
+
+    def total(self, bits: JointBits) -> int:
+        """Of all products."""
+        return sum(p.macs * bits.weights[p.layer] * bits.maps[p.source] for p in self.products)
 
 
-def lower_together(
-    products: Sequence[Product],
-    weight_losses: Losses,
-    map_losses: Losses,
-    target: float,
-    weight_bits: Mapping[str, int] | None = None,
-) -> JointBits:
-    """Lowers weights of layers and feature maps until the BitOPs are at most `target`.
+@dataclass(frozen=True)
+class Lowering:
+    """A step of the search: what of these has more than `bits` bits gets so few."""
 
-    Each step takes what adds the least loss for each BitOP that it saves, given the bits of everything else; one of 8
-    bits may go to any fewer that its losses name. Losses are taken as independent, so that they add up. Ties go to the
-    earlier product, weights first.
+    bits: int
+    layers: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
 
-    Args:
-        products: of the network.
-        weight_losses: of the layers whose weights may have fewer bits.
-        map_losses: of the feature maps that may have fewer bits.
-        target: BitOPs.
-        weight_bits: by layer, where the weights have fewer than 8 bits from the start.
+
+def single_lowerings(products: Sequence[Product], weight_losses: Losses, map_losses: Losses) -> list[Lowering]:
+    """The weights of every layer alone, then every map alone, to whatever bits the losses name."""
+    layers = [(p.layer, bits) for p in products for bits in (4, 2) if (p.layer, bits) in weight_losses]
+    sources = dict.fromkeys(p.source for p in products)
+    maps = [(name, bits) for name in sources for bits in (4, 2) if (name, bits) in map_losses]
+    return [Lowering(n, layers=(name,)) for name, n in layers] + [Lowering(n, maps=(name,)) for name, n in maps]
+
+
+def paired_lowerings(products: Sequence[Product], weight_losses: Losses, map_losses: Losses) -> list[Lowering]:
+    """Every map with the weights of the layers that read it: packed multiplication is fast where both are narrow."""
+    narrowable = [(p, bits) for p in products for bits in (4, 2) if (p.layer, bits) in weight_losses]
+    alone = single_lowerings(products, {}, map_losses)
+    readers = [tuple(p.layer for p, bits in narrowable if p.source in m.maps and bits == m.bits) for m in alone]
+    return [replace(move, layers=layers) for move, layers in zip(alone, readers, strict=True) if layers]
+
+
+def lowered_step_by_step(
+    start: JointBits, moves: Sequence[Lowering], weight_losses: Losses, map_losses: Losses, costs: JointCosts
+) -> Iterator[JointBits]:
+    """`start`, then each time the move more that adds the least loss for each unit of cost that it saves.
+
+    Losses are taken as independent, so that they add up. Moves that save nothing are not taken. Ties go to the earlier
+    move.
     """
-    weights = {p.layer: (weight_bits or {}).get(p.layer, 8) for p in products}
-    maps = dict.fromkeys((p.source for p in products), 8)
-
-    def bitops() -> int:
-        return sum(p.macs * weights[p.layer] * maps[p.source] for p in products)
-
-    while bitops() > target:
-        moves: list[tuple[float, dict[str, int], str, int]] = []
-        for product in products:
-            for bits, loss in _fewer(weight_losses, product.layer, weights[product.layer]):
-                saved = product.macs * (weights[product.layer] - bits) * maps[product.source]
-                moves.append((loss / max(saved, 1), weights, product.layer, bits))
-        for name in maps:
-            for bits, loss in _fewer(map_losses, name, maps[name]):
-                saved = sum(p.macs * weights[p.layer] * (maps[name] - bits) for p in products if p.source == name)
-                moves.append((loss / max(saved, 1), maps, name, bits))
-        if not moves:
-            break
-        _, lowered, name, bits = min(moves, key=lambda move: move[0])
-        lowered[name] = bits
-    return JointBits(weights, maps, bitops())
+    bits, cost = start, costs.total(start)
+    while True:
+        yield bits
+        found: list[tuple[float, JointBits, float]] = []
+        for move in moves:
+            weights, added = _lowered(bits.weights, move.layers, move.bits, weight_losses)
+            maps, more = _lowered(bits.maps, move.maps, move.bits, map_losses)
+            lowered = JointBits(weights, maps)
+            if lowered == bits:
+                continue
+            least = costs.total(lowered)
+            if least < cost:
+                found.append(((added + more) / (cost - least), lowered, least))
+        if not found:
+            return
+        _, bits, cost = min(found, key=lambda candidate: candidate[0])
 
 
-def _fewer(losses: Losses, name: str, now: int) -> Iterator[tuple[int, float]]:
-    """The bits below `now` that `name` may have, the most first, and what each adds to its loss."""
-    for bits in (4, 2):
-        if bits < now and (name, bits) in losses:
-            yield bits, losses[name, bits] - losses.get((name, now), 0.0)
+def _lowered(
+    now: Mapping[str, int], names: Sequence[str], bits: int, losses: Losses
+) -> tuple[Mapping[str, int], float]:
+    """`now` with at most `bits` bits for these, and what that adds to the loss."""
+    changed = {name: bits for name in names if now[name] > bits}
+    loss = sum(losses[name, bits] - losses.get((name, now[name]), 0.0) for name in changed)
+    return ({**now, **changed} if changed else now), loss

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from small_networks import residual_network
+from small_networks import grouped_network, residual_network
 
 from quantmcu.accuracy_drop import OPTION, DropLimit, check_drop
 from quantmcu.bitwidths import BitChooser, BitsRequest
 from quantmcu.data import Dataset
 from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.held_out import held_out_split
+from quantmcu.ir import Graph
 from quantmcu.memory.budget import budget_of
 from quantmcu.patch.request import PatchRequest
 from quantmcu.program.bitops import program_bitops
@@ -20,8 +21,8 @@ from quantmcu.targets import load_board
 BOARD = load_board("nucleo-f446")
 
 
-def chooser_of(dataset: Dataset) -> BitChooser:
-    graph = residual_network()
+def chooser_of(dataset: Dataset, graph: Graph | None = None) -> BitChooser:
+    graph = graph or residual_network()
     clock = StageClock(SilentProgress())
     return BitChooser(graph, calibrate(graph, dataset), dataset, BOARD, budget_of(BOARD), PatchRequest("off"), clock)
 
@@ -48,8 +49,28 @@ def test_too_tight_a_limit_is_an_error(varied_images: Dataset) -> None:
         type(op)(**{**vars(op), "weight": -op.weight}) if op.name == "scores" else op
         for op in graph.ops
     )
-    with pytest.raises(QuantMCUError, match="points are lost without saving any BitOPs, 5 are allowed"):
-        DropLimit(5, other, held_out).choose(chooser, BitsRequest(maps="mixed"))
+    for cost, saved in (("bitops", "BitOPs"), ("cycles", "predicted cycles")):
+        with pytest.raises(QuantMCUError, match=f"points are lost without saving any {saved}, 5 are allowed"):
+            DropLimit(5, other, held_out).choose(chooser, BitsRequest(maps="mixed", cost=cost))
+
+
+def test_for_latency_the_fastest_that_keeps_the_limit(varied_images: Dataset) -> None:
+    calibration, held_out = held_out_split(varied_images, OPTION)
+    graph = grouped_network()
+    chooser = chooser_of(calibration, graph)
+
+    def cycles(points: float, cost: str) -> float:
+        limit = DropLimit(points, graph, held_out)
+        network = limit.choose(chooser, BitsRequest(maps="mixed", cost=cost))
+        assert limit.drop(network) <= points
+        return chooser.plan(network).candidate.cycles
+
+    eight = chooser.plan(chooser.choose(BitsRequest())).candidate.cycles
+    assert cycles(10.0, "cycles") <= min(eight, cycles(10.0, "bitops"))
+    fastest = cycles(100.0, "cycles")
+    assert fastest < eight
+    assert fastest <= cycles(100.0, "bitops")
+    assert f"{fastest:,.0f} predicted cycles ({eight:,.0f} with 8-bit maps) lose " in "\n".join(chooser.clock.notes)
 
 
 def test_samples_are_in_one_set_only(varied_images: Dataset) -> None:
