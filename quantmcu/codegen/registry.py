@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from quantmcu.codegen.kernel import Bits, Kernel, StepContext, bits_of, geometry_key
 from quantmcu.codegen.optimize import CYCLES_PER_BYTE, constant_bytes, generated_code
@@ -63,10 +64,15 @@ class FlashFacts:
     code: Mapping[str, int]
 
 
+_ANSWERS: WeakKeyDictionary[Step, dict[tuple[object, ...], KernelFacts]] = WeakKeyDictionary()
+_FLASH_ANSWERS: WeakKeyDictionary[Step, dict[tuple[object, ...], FlashFacts]] = WeakKeyDictionary()
+
+
 class Facts:
     """Asks kernels, and remembers the answers by step name and geometry.
 
-    A search asks the same questions thousands of times. Valid for the steps of one program, whose names are unique.
+    A search asks the same questions thousands of times. Valid for the steps of one program, whose names are unique;
+    what other programs asked about the very same step is known too.
     """
 
     def __init__(self) -> None:
@@ -77,23 +83,31 @@ class Facts:
         """What `kernel` says about `context`."""
         key = (kernel.name, context.step.name, geometry_key(context))
         if key not in self._known:
-            refusal = kernel.unsupported(context)
-            self._known[key] = (
-                KernelFacts(
-                    None, kernel.cycles(context), kernel.scratch_bytes(context), kernel.in_place_inputs(context)
-                )
-                if refusal is None
-                else KernelFacts(refusal)
-            )
+            answers = _ANSWERS.setdefault(context.step, {})
+            question = (kernel.name, geometry_key(context), context.core)
+            if question not in answers:
+                answers[question] = _ask(kernel, context)
+            self._known[key] = answers[question]
         return self._known[key]
 
     def flash_of(self, kernel: Kernel, context: StepContext) -> FlashFacts:
         """What `kernel` puts into flash for the step of `context`: asked once a step and bits, in whatever geometry."""
         key = (kernel.name, context.step.name, bits_of(context))
         if key not in self._flash:
-            lowered = kernel.lower(context)
-            self._flash[key] = FlashFacts(constant_bytes(lowered), generated_code(lowered))
+            answers = _FLASH_ANSWERS.setdefault(context.step, {})
+            question = (kernel.name, bits_of(context), context.core)
+            if question not in answers:
+                lowered = kernel.lower(context)
+                answers[question] = FlashFacts(constant_bytes(lowered), generated_code(lowered))
+            self._flash[key] = answers[question]
         return self._flash[key]
+
+
+def _ask(kernel: Kernel, context: StepContext) -> KernelFacts:
+    refusal = kernel.unsupported(context)
+    if refusal is not None:
+        return KernelFacts(refusal)
+    return KernelFacts(None, kernel.cycles(context), kernel.scratch_bytes(context), kernel.in_place_inputs(context))
 
 
 def choose_kernel(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -26,6 +28,9 @@ from quantmcu.program.arithmetic import (
 from quantmcu.program.program import Program, Value
 
 SOFTMAX_QPARAMS = QParams(8, 1 / 256, 0)
+
+_CONVOLUTIONS: WeakKeyDictionary[ops.Op, dict[tuple[object, ...], steps.Convolution]] = WeakKeyDictionary()
+"""By operator, and the values that it reads and writes: networks of other bits elsewhere share what is known of it."""
 
 
 def lower(graph: Graph) -> Program:
@@ -182,6 +187,14 @@ class _Lowering:
         self._maps[output.name] = result.name
 
     def _append_convolution(self, op: ops.Conv2D | ops.Dense, source: Value, output: Value, **geometry: object) -> None:
+        known, key = _CONVOLUTIONS.setdefault(op, {}), (source.name, source.qparams, output.name, output.qparams)
+        if key not in known:
+            known[key] = self._convolution(op, source, output, **geometry)
+        self.steps.append(known[key])
+
+    def _convolution(
+        self, op: ops.Conv2D | ops.Dense, source: Value, output: Value, **geometry: Any
+    ) -> steps.Convolution:
         if op.quantized is None or source.qparams is None or output.qparams is None:
             raise ValueError(f"{op.name} is not quantized")
         codes = op.quantized.codes
@@ -194,11 +207,11 @@ class _Lowering:
         low, high = clamp_codes(output.qparams, op.activation)
         requantize = requantize_checked(scales / output.qparams.scale, output.qparams.zero_point, low, high)
         check_saturation(codes, bias, source.highest_code, scales / output.qparams.scale, requantize)
-        self._append(
-            steps.Convolution,
-            op,
-            (source.name,),
-            output,
+        return steps.Convolution(
+            name=op.name,
+            layer=op.name,
+            inputs=(source.name,),
+            output=output.name,
             weight=codes,
             weight_bits=op.quantized.bits,
             bias=bias.astype(np.int32),
