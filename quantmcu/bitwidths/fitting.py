@@ -48,7 +48,7 @@ def overflow_error(
     """
     planned = workspace.plan(network)
     error = planned.overflow
-    if error is None or request.reduction is not None:  # a reduction lowers maps as BitOPs ask for it, not RAM
+    if error is None or request.lowers_weights:  # maps go by BitOPs or cycles, not by RAM
         return error
     if request.maps == "8":
         return replace(error, hint=f"maps of fewer bits where they are needed (--bits auto); {error.hint}")
