@@ -99,9 +99,9 @@ def _fastest_stage(search: Search, start: int, end: int, limit: int, known: floa
     for mode in search.halo_modes:
         for _, by_rows in groupby(search.grids(start, end, mode), key=lambda grid: grid[1]):
             for grid in by_rows:
-                edges = search.stage_edges(start, end, grid, mode)
-                if edges[0].cycles >= known:
+                if search.stage_cycles(start, end, grid, mode) >= known:
                     break
+                edges = search.stage_edges(start, end, grid, mode)
                 fitting = [edge for edge in edges if edge.nbytes <= limit and edge.cycles < known]
                 if fitting:
                     found = min(fitting, key=lambda edge: edge.cycles)

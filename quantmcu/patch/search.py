@@ -22,7 +22,7 @@ from quantmcu.patch.candidate import Candidate, frontier
 from quantmcu.patch.channels import split_channels, widest_channels
 from quantmcu.patch.lean import leaner
 from quantmcu.patch.receptive_field import NotDivisibleError
-from quantmcu.patch.sketch import KnownFacts, StageSketcher
+from quantmcu.patch.sketch import Division, KnownFacts, StageSketcher
 from quantmcu.patch.stage import StagePlan, divisible_steps, split_program, with_inputs_on_demand
 from quantmcu.program import steps
 from quantmcu.program.program import Program
@@ -125,6 +125,7 @@ class Search:
         self._known = KnownFacts()
         self._sketchers: dict[tuple[int, int], StageSketcher | None] = {}
         self._stage_edges: dict[tuple[int, int, tuple[int, int], str], Sequence[Edge]] = {}
+        self._stage_cycles: dict[tuple[int, int, tuple[int, int], str], float] = {}
         self.layers = self.evaluate(())
 
     def evaluate(
@@ -197,14 +198,28 @@ class Search:
 
     def stage_edges(self, start: int, end: int, grid: tuple[int, int], mode: str) -> Sequence[Edge]:
         """The stage from split point `start` to `end`: with the usual kernels, then with ones of less memory."""
-        key, sketcher = (start, end, grid, mode), self._sketcher(start, end)
-        assert sketcher is not None
+        key = (start, end, grid, mode)
         if key not in self._stage_edges:
-            after = self.points[start - 1] if start else None
-            plan = stage_plan(self.program, self.points[end - 1].name, grid, mode, after)
-            sketches = sketcher.sketches(grid, plan.carrying, plan.carrying_columns)
+            sketcher, plan, division = self._divided(*key)
+            sketches = sketcher.sketches(division)
             self._stage_edges[key] = [Edge(sketch.nbytes, sketch.cycles, plan, mode) for sketch in sketches]
         return self._stage_edges[key]
+
+    def stage_cycles(self, start: int, end: int, grid: tuple[int, int], mode: str) -> float:
+        """Predicted cycles of the first of `stage_edges`, which take longer to find out."""
+        key = (start, end, grid, mode)
+        if key not in self._stage_cycles:
+            sketcher, _, division = self._divided(*key)
+            self._stage_cycles[key] = sketcher.cycles(division)
+        return self._stage_cycles[key]
+
+    def _divided(
+        self, start: int, end: int, grid: tuple[int, int], mode: str
+    ) -> tuple[StageSketcher, StagePlan, Division]:
+        sketcher, after = self._sketcher(start, end), self.points[start - 1] if start else None
+        assert sketcher is not None
+        plan = stage_plan(self.program, self.points[end - 1].name, grid, mode, after)
+        return sketcher, plan, Division(grid, plan.carrying, plan.carrying_columns)
 
     def _between(self, start: int, end: int) -> list[steps.Step]:
         names = [step.name for step in self.program.steps]
@@ -233,7 +248,7 @@ class Search:
         base = {item.step.name: item for item in self.layers.selections if isinstance(item, Selection)}
         try:
             sketcher = StageSketcher(self.program, inside, inputs, outputs, base, self.axes, self.free, self._known)
-            next(sketcher.sketches((1, 1), frozenset()))
+            sketcher.check()
         except NotDivisibleError:
             return None
         return sketcher

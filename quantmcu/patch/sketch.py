@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,14 @@ from quantmcu.program.program import Program, Value
 
 _MOST_SMALLER_KERNELS = 12
 _NOTHING = CarriedSums(0, 0, 0, 0)
+
+
+class Division(NamedTuple):
+    """Into which cells a stage is divided: rows and columns of the grid, values whose rows and columns are carried."""
+
+    grid: tuple[int, int]
+    carrying: frozenset[str]
+    carrying_columns: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,17 @@ class _Exchange:
     moved: int = 0
 
 
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """What the cells compute and exchange, and the cycles of it all with the usual kernels, by step."""
+
+    rows: AxisTrace
+    columns: AxisTrace
+    exchange: _Exchange
+    facts: Mapping[str, KernelFacts]
+    cycles: float
+
+
 @dataclass
 class KnownFacts:
     """What kernels said of steps in their largest cells: the usual kernel, and all that can compute the step."""
@@ -137,20 +157,27 @@ class StageSketcher:
         self._rows: dict[tuple[int, frozenset[str]], AxisTrace] = {}
         self._columns: dict[tuple[int, frozenset[str]], AxisTrace] = {}
         self._lives: dict[tuple[object, ...], _Lives] = {}
+        self._works: dict[Division, _Work] = {}
         self._steps = {step.name: step for step in inside}
 
-    def sketches(
-        self, grid: tuple[int, int], carrying: frozenset[str], carrying_columns: frozenset[str] = frozenset()
-    ) -> Iterator[Sketch]:
-        """Figures with this grid: with the usual kernels, then with ones that take ever less memory at the peak.
+    def check(self) -> None:
+        """Refuses what can't be divided.
 
         Raises:
-            NotDivisibleError: it is impossible.
+            NotDivisibleError: a step needs whole maps.
         """
-        rows = self._trace(0, grid[0], carrying)
-        columns = self._trace(1, grid[1], carrying_columns)
+        self._trace(0, 1, frozenset())
+        self._trace(1, 1, frozenset())
+
+    def cycles(self, division: Division) -> float:
+        """Predicted cycles with the usual kernels: without the memory, which takes longer to find out."""
+        return self._work_of(division).cycles
+
+    def sketches(self, division: Division) -> Iterator[Sketch]:
+        """Figures of a division: with the usual kernels, then with ones that take ever less memory at the peak."""
+        work = self._work_of(division)
+        rows, columns, exchange, facts = work.rows, work.columns, work.exchange, dict(work.facts)
         nbytes = {name: self._nbytes(name, rows.longest, columns.longest) for name in rows.longest}
-        exchange = self._exchange(rows, columns)
         crops = frozenset(rows.crops.keys() | columns.crops.keys())
         for reader, index in crops:
             source = self.base[reader].step.inputs[index]
@@ -158,7 +185,6 @@ class StageSketcher:
             width = columns.crops.get((reader, index), columns.longest[source])
             nbytes[f"{reader}/{index}"] = height * width * self._value(source).row_bytes
         nbytes |= {f"{name}/fresh": size for name, size in exchange.fresh.items()}
-        facts = {step.name: self._facts(step, rows, columns) for step in self.inside}
         apart = frozenset(exchange.fresh)
         in_place = tuple(
             () if step.output in exchange.rows and step.output not in apart else facts[step.name].in_place
@@ -168,8 +194,7 @@ class StageSketcher:
         scratch = {name: answer.scratch_bytes for name, answer in facts.items()}
         live = lives.bytes_by_slot(nbytes, scratch, exchange.rows)
         live += sum(map(_aligned, exchange.columns.values())) + self._whole_bytes(rows, columns)
-        cycles = copy_cycles(sum(self._value(name).nbytes for name in (*self.inputs, *self.outputs)) + exchange.moved)
-        cycles += sum(facts[inner.name].cycles * self._share(inner, rows, columns) for inner in self.inside)
+        cycles = work.cycles
         yield Sketch(int(live.max()), cycles)
         for _ in range(_MOST_SMALLER_KERNELS):
             before = live.max()
@@ -182,6 +207,18 @@ class StageSketcher:
                 cycles += (smaller.cycles - facts[step.name].cycles) * self._share(step, rows, columns)
                 facts[step.name] = smaller
             yield Sketch(int(live.max()), cycles)
+
+    def _work_of(self, division: Division) -> _Work:
+        if division not in self._works:
+            rows = self._trace(0, division.grid[0], division.carrying)
+            columns = self._trace(1, division.grid[1], division.carrying_columns)
+            exchange = self._exchange(rows, columns)
+            facts = {step.name: self._facts(step, rows, columns) for step in self.inside}
+            whole = sum(self._value(name).nbytes for name in (*self.inputs, *self.outputs))
+            cycles = copy_cycles(whole + exchange.moved)
+            cycles += sum(facts[inner.name].cycles * self._share(inner, rows, columns) for inner in self.inside)
+            self._works[division] = _Work(rows, columns, exchange, facts, cycles)
+        return self._works[division]
 
     def _trace(self, axis: int, parts: int, carrying: frozenset[str]) -> AxisTrace:
         traces = self._columns if axis else self._rows
