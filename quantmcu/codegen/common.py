@@ -10,11 +10,17 @@ from quantmcu.program.fixed_point import LinearForm, Requantize
 _OF_CORTEX_M4 = {"cortex-m0": 2.5, "cortex-m0plus": 2.0, "cortex-m3": 1.15, "cortex-m33": 1.0}
 
 
-def cycles_on(core: Core, *, m4: float, m7: float) -> float:
-    """Cycles on `core` from those measured in the emulator on Cortex-M4 and Cortex-M7."""
+def measured_core(core: Core) -> tuple[str, float]:
+    """The core, Cortex-M4 or Cortex-M7, whose cycles were measured in the emulator, and by what `core` takes more."""
     if core.name == "cortex-m7":
-        return m7
-    return m4 * _OF_CORTEX_M4.get(core.name, 1.0)
+        return core.name, 1.0
+    return "cortex-m4", _OF_CORTEX_M4.get(core.name, 1.0)
+
+
+def cycles_on(core: Core, *, m4: float, m7: float) -> float:
+    """Cycles on `core` from those measured on Cortex-M4 and Cortex-M7."""
+    measured, factor = measured_core(core)
+    return factor * (m7 if measured == "cortex-m7" else m4)
 
 
 def only_whole_bytes(context: StepContext) -> str | None:

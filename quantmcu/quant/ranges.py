@@ -95,7 +95,8 @@ def quantization_errors(
     scales, zero_points = affine_parameters(lows, highs, bits)
     codes = histogram.edges[first : last + 1] / scales[:, None] + zero_points[:, None]
     nearest = np.clip(np.rint(codes), 0, highest)
-    antiderivative = nearest / 12 + (codes - nearest) ** 3 / 3
+    distance = codes - nearest
+    antiderivative = nearest / 12 + distance * distance * distance / 3  # ** 3 takes ten times as long
     errors: NDArray[np.float64] = np.diff(antiderivative) @ histogram.counts[first:last].astype(np.float64)
     errors *= scales**3 / (histogram.width * histogram.total)
     return errors

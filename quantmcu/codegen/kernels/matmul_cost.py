@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from quantmcu.codegen.assembly import Control, Scheme, cycles_of_group
-from quantmcu.codegen.common import cycles_on
+from quantmcu.codegen.common import measured_core
 from quantmcu.codegen.kernel import Core
 from quantmcu.codegen.kernels.matmul_layout import Geometry
 from quantmcu.codegen.kernels.matmul_plan import Plan
@@ -79,8 +79,8 @@ DSP_COSTS: dict[str, Mapping[str, float]] = {  # within 9 % on Cortex-M4, 14 % o
 
 def predict(costs: Mapping[str, Mapping[str, float]], core: Core, work: Mapping[str, float]) -> float:
     """Cycles of this work on `core`."""
-    of_core = {name: sum(cost[kind] * work.get(kind, 0) for kind in cost) for name, cost in costs.items()}
-    return cycles_on(core, m4=of_core["cortex-m4"], m7=of_core["cortex-m7"])
+    measured, factor = measured_core(core)
+    return factor * sum(cost * work.get(kind, 0) for kind, cost in costs[measured].items())
 
 
 def work_of_plan(plan: Plan) -> dict[str, float]:
