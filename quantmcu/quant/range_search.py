@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from quantmcu.data import Dataset
@@ -51,7 +52,8 @@ def _best_range(tail: Tail, histogram: StreamingHistogram, bits: int) -> Range:
     def movement(index: int) -> float:
         low, high = percentile_range(histogram, PERCENTILES[index])
         if (low, high) not in movements:
-            movements[low, high] = tail.movement_when(qparams_of_range(low, high, bits))
+            least = min(movements.values(), default=math.inf)
+            movements[low, high] = tail.movement_when(qparams_of_range(low, high, bits), least)
         return movements[low, high]
 
     for direction in (1, -1):

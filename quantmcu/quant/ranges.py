@@ -96,7 +96,7 @@ def quantization_errors(
     codes = histogram.edges[first : last + 1] / scales[:, None] + zero_points[:, None]
     nearest = np.clip(np.rint(codes), 0, highest)
     distance = codes - nearest
-    antiderivative = nearest / 12 + distance * distance * distance / 3  # ** 3 takes ten times as long
+    antiderivative = nearest / 12 + distance * distance * distance / 3  # pow takes thirty times as long
     errors: NDArray[np.float64] = np.diff(antiderivative) @ histogram.counts[first:last].astype(np.float64)
     errors *= scales**3 / (histogram.width * histogram.total)
     return errors

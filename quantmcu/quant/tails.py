@@ -35,23 +35,33 @@ class Tail:
     _run: Section
     _wanted: Sequence[list[FloatArray]]
 
-    def movement(self, change: Callable[[int], FloatArray]) -> float:
+    def movement(self, change: Callable[[int], FloatArray], beyond: float = math.inf) -> float:
         """Noise to signal ratio of the outputs (their mean) with `change(sample)` as the activation.
 
-        `change` is called by several threads at a time.
+        `change` is called by several threads at a time. Once the noise of some samples alone makes more than `beyond`,
+        the rest are not run, and the result is what is known till then: too much already.
         """
 
         def noise_of(sample: int) -> list[float]:
             got = self._run({**self.samples[sample], self.name: change(sample)})
             return [_energy(a - b) for a, b in zip(got, self._wanted[sample], strict=True)]
 
-        noise = np.sum(list(in_parallel(noise_of, range(len(self.samples)))), axis=0)
         signal = np.sum([[_energy(output) for output in wanted] for wanted in self._wanted], axis=0)
-        return float(np.mean(noise / np.maximum(signal, np.finfo(np.float64).tiny)))
+        signal = np.maximum(signal, np.finfo(np.float64).tiny)
+        noises: list[list[float]] = []
+        moved = 0.0
+        for noise in in_parallel(noise_of, range(len(self.samples))):
+            noises.append(noise)
+            moved = float(np.mean(np.sum(noises, axis=0) / signal))
+            if moved > beyond:
+                break
+        return moved
 
-    def movement_when(self, qparams: QParams) -> float:
+    def movement_when(self, qparams: QParams, beyond: float = math.inf) -> float:
         """The movement when the activation is rounded to codes."""
-        return self.movement(lambda sample: qparams.dequantize(qparams.quantize(self.samples[sample][self.name])))
+        return self.movement(
+            lambda sample: qparams.dequantize(qparams.quantize(self.samples[sample][self.name])), beyond
+        )
 
 
 def _energy(values: FloatArray) -> float:

@@ -121,3 +121,18 @@ def test_tails_end_before_probabilities_and_start_anywhere(varied_images: Datase
         if tail.name == "y":  # of all scores made twice as large: as much noise as signal
             assert tail.movement(lambda i, t=tail: 2 * t.samples[i][t.name]) == pytest.approx(1)
     assert seen == ["x", "a", "d", "y"]
+
+
+def test_a_movement_beyond_a_limit_is_given_up(varied_images: Dataset) -> None:
+    (tail,) = tails(residual_network(), varied_images.take(16), ["a"])
+    changed: list[int] = []
+
+    def zeros(sample: int) -> np.ndarray:
+        changed.append(sample)
+        return tail.samples[sample]["a"] * 0
+
+    whole = tail.movement(zeros)
+    assert tail.movement(zeros, beyond=whole) == whole
+    changed.clear()
+    assert whole / 8 < tail.movement(zeros, beyond=whole / 8) < whole
+    assert len(changed) < 16
