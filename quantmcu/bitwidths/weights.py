@@ -55,11 +55,11 @@ def _with_weight_bits(workspace: Workspace, network: QuantizedNetwork, wanted: s
     return QuantizedNetwork.of(workspace.with_weights(network.graph, chosen))
 
 
-def constant_bytes(program: Program, core: Core) -> int:
-    """Flash for weights and tables with the kernels of 8 bits."""
+def constant_bytes(program: Program, core: Core, flash: int | None = None) -> int:
+    """Flash for weights and tables with the fastest kernels, or those that fit `flash` bytes as far as they can."""
     return sum(
         constant.nbytes
-        for selection in flat(select_kernels(program, core))
+        for selection in flat(select_kernels(program, core, constant_bytes=flash))
         if selection.kernel is not None
         for constant in selection.kernel.lower(selection.context).constants
     )

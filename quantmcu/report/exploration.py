@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +22,7 @@ FAMILIES = {
     "8 bits": "8 bits",
     "weights": "weights alone",
     "vdqs": "VDQS, by lambda",
-    "together": "weights and maps together",
+    "together": "together, x fewer BitOPs",
     "vdpc": "VDPC, by phi",
     "baseline": "baselines",
 }
@@ -71,8 +72,8 @@ def exploration_summary(found: dict[str, Any]) -> RenderableType:
         "agreement": "share of samples with the float model's class",
         "sqnr_db": "signal to quantization noise of the outputs",
     }
-    error = 100 * 0.5 / samples**0.5
-    resolution = "" if found["metric"] == "sqnr_db" else f"; standard error up to {error:.1f} points"
+    error = f"; standard error up to {100 * _standard_error(found):.1f} points"
+    resolution = "" if found["metric"] == "sqnr_db" else error
     reference = count(found["bitops_of_8_bit_recompute"])
     facts = [
         ("marks", "no other is better in BitOPs (B) or latency (C) and as accurate; ! does not fit the board"),
@@ -84,13 +85,32 @@ def exploration_summary(found: dict[str, Any]) -> RenderableType:
     ]
     if any(point["family"] == "vdpc" for point in found["points"]):
         facts.append(("VDPC", "lambda as above; averages of the calibration data; beside as many patches at random"))
-    chosen = [p for p in found["points"] if p["unbeaten_in_bitops"] and p["unbeaten_in_cycles"] and p["options"]]
-    if chosen:
-        fewest = min(chosen, key=lambda p: p["bitops"])
-        facts.append(("compile", f"`quantmcu compile ... {fewest['options']}`: the fewest BitOPs of the lines BC"))
+    chosen = _suggested(found)
+    if chosen is not None:
+        near = "3 dB" if found["metric"] == "sqnr_db" else f"{100 * _standard_error(found):.1f} points"
+        facts.append(
+            ("compile", f"`quantmcu compile ... {chosen['options']}`: the fewest BitOPs within {near} of the best line")
+        )
     if not any(point["fits"] for point in found["points"]):
         facts.append(("fits", f"none fits {found['board']}; `quantmcu plan` shows what it takes"))
     return facts_table(facts)
+
+
+def _standard_error(found: dict[str, Any]) -> float:
+    """Of a share, where it is largest."""
+    return 0.5 / math.sqrt(found["samples"])
+
+
+def _suggested(found: dict[str, Any]) -> dict[str, Any] | None:
+    """The fewest BitOPs of those that fit and are as accurate as the best that fits, for all that can be told."""
+    margin = 3.0 if found["metric"] == "sqnr_db" else _standard_error(found)
+    possible = [
+        (quality, point)
+        for point in found["points"]
+        if point["fits"] and point["options"] and (quality := quality_of(point, found["metric"])) is not None
+    ]
+    near = [point for quality, point in possible if quality >= max(best for best, _ in possible) - margin]
+    return min(near, key=lambda point: int(point["bitops"]), default=None)
 
 
 def _decibels(value: float | None) -> str:
@@ -98,8 +118,30 @@ def _decibels(value: float | None) -> str:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Of a name beside its mark: the anchor of its text in SVG user units, and which end of it that is."""
+
+    x: float
+    y: float
+    anchor: str
+
+    def box(self, mark: Mark) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of the name of `mark`."""
+        width = _LETTER * len(mark.name)
+        left = mark.x + self.x - {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
+        return left, mark.y + self.y - _LETTER_HEIGHT, left + width, mark.y + self.y
+
+
+PLACES = (Place(0, -9, "middle"), Place(0, 18, "middle"), Place(10, 4, "start"), Place(-10, 4, "end"))
+"""In the order in which they are tried."""
+
+_LETTER, _LETTER_HEIGHT, _MARK = 6.2, 9.0, 6.0
+"""Width and height of a letter, and half the side of a mark."""
+
+
+@dataclass(frozen=True)
 class Mark:
-    """A point in a panel; `name`: its setting or bits, where nothing beats it."""
+    """A point in a panel; `name`: its setting or bits, where nothing beats it, and where that stands."""
 
     x: float
     y: float
@@ -107,6 +149,7 @@ class Mark:
     text: str
     name: str
     fits: bool
+    place: Place = PLACES[0]
 
 
 @dataclass(frozen=True)
@@ -196,7 +239,7 @@ def _reading(found: dict[str, Any], *, below: bool) -> str:
 def _name(point: dict[str, Any]) -> str:
     """What stands at an unbeaten point."""
     if point["setting"] is not None:
-        return f"{point['setting']:g}"
+        return {"vdqs": "λ {:g}", "vdpc": "φ {:g}", "together": "{:g} x"}[point["family"]].format(point["setting"])
     name: str = point["label"]
     return name.removeprefix("weights ").removeprefix("of ") if point["family"] == "weights" else ""
 
@@ -233,4 +276,32 @@ def _panel(
     best = sorted({(m.x, m.y) for m, point in zip(marks, points, strict=True) if point[flag]})
     line = [corner for (_, y), (x, lower) in pairwise(best) for corner in ((x, y), (x, lower))]
     ticks = tuple((axis.at(value), count(value) if cost == "bitops" else figure(value)) for value in axis.ticks(5))
-    return Panel(left, title, ticks, tuple(marks), tuple(best[:1] + line))
+    return Panel(left, title, ticks, tuple(_placed(marks)), tuple(best[:1] + line))
+
+
+def _placed(marks: Sequence[Mark]) -> list[Mark]:
+    """The marks with their names where these hide least of other marks and names, within the panel."""
+    taken = [(m.x - _MARK, m.y - _MARK, m.x + _MARK, m.y + _MARK) for m in marks]
+    placed = []
+    for mark in marks:
+        if not mark.name:
+            placed.append(mark)
+            continue
+        boxes = {place: place.box(mark) for place in PLACES}
+        best = min(PLACES, key=lambda p: (sum(_overlap(boxes[p], box) for box in taken) + _outside(boxes[p])))
+        taken.append(boxes[best])
+        placed.append(replace(mark, place=best))
+    return placed
+
+
+_Box = tuple[float, float, float, float]
+
+
+def _overlap(a: _Box, b: _Box) -> float:
+    """Area in common."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _outside(box: _Box) -> float:
+    """Area outside the panel."""
+    return (box[2] - box[0]) * (box[3] - box[1]) - _overlap(box, (0.0, 0.0, WIDTH, HEIGHT))
