@@ -47,7 +47,7 @@ def largest_saving(
 
 
 def _cell(eight: float, least: float) -> str:
-    return f"{eight / 1e6:.2f} M, {1 - least / eight:.1%} less"
+    return f"{eight / 1e6:.2f} M, {100 * (1 - least / eight):.1f} % less"
 
 
 def main() -> None:

@@ -276,7 +276,7 @@ def _variants(chooser: BitChooser, wanted: BitsRequest, sweep: Sweep) -> Iterato
         if weights != "8":
             label = "weights auto" if weights == "auto" else f"weights of {weights} bits"
             yield Variant("weights", label, None, f"--weight-bits {weights}", chosen(maps="8", weights=weights))
-    given, bits = _weights_option(wanted), f"--bits {wanted.maps}"
+    given, bits = _other_options(wanted), f"--bits {wanted.maps}"
     for lam in sweep.lams:
         yield Variant("vdqs", f"VDQS, lambda {lam:g}", lam, f"{bits} --lam {lam:g}{given}", chosen(lam=lam))
     for reduction in sweep.reductions:
@@ -302,7 +302,7 @@ def _divided_variants(
     chooser: BitChooser, wanted: BitsRequest, classes: Sequence[ClassesRequest]
 ) -> Iterator[Variant]:
     """VDPC, each beside as many patches at random."""
-    given = f"--bits {wanted.maps} --lam {wanted.lam:g}{_weights_option(wanted)}"
+    given = f"--bits {wanted.maps} --lam {wanted.lam:g}{_other_options(wanted)}"
     for request in classes:
         divided = cache(partial(divide_network, chooser, wanted, request))
         options = f"{given} --vdpc dynamic --phi {request.phi:g}"
@@ -310,8 +310,9 @@ def _divided_variants(
         yield Variant("baseline", f"random, as {request.phi:g}", None, None, divided, at_random=True)
 
 
-def _weights_option(wanted: BitsRequest) -> str:
-    return "" if wanted.weights == "auto" else f" --weight-bits {wanted.weights}"
+def _other_options(wanted: BitsRequest) -> str:
+    weights = "" if wanted.weights == "auto" else f" --weight-bits {wanted.weights}"
+    return weights + (" --objective latency" if wanted.cost == "cycles" else "")
 
 
 def _evaluate(variant: Variant, network: QuantizedNetwork, chooser: BitChooser, held_out: HeldOut) -> Point:

@@ -63,6 +63,18 @@ def test_points_marks_and_picture(
     assert sum("VDQS, lambda 0.9" in title for title in titles) == 2
 
 
+def test_for_latency_the_options_say_so(quantmcu_command: Command, small_model: Path, photos: Path) -> None:
+    status, out, messages = quantmcu_command(
+        "explore", small_model, "--board", "nucleo-f411", "--calib", photos, "--preprocess", "signed",
+        "--lam", 0.9, "--bitops-reduction", 1.5, "--objective", "latency", "--json",
+    )  # fmt: skip
+    assert status == 0, messages
+    points = {point["family"]: point for point in json.loads(out)["points"]}
+    assert points["vdqs"]["options"] == "--bits mixed --lam 0.9 --objective latency"
+    assert points["together"]["options"] == "--bits mixed --bitops-reduction 1.5 --objective latency"
+    assert points["together"]["cycles"] <= points["8 bits"]["cycles"]
+
+
 def test_phi_beside_random_patches(quantmcu_command: Command, small_model: Path, photos: Path) -> None:
     status, out, messages = quantmcu_command(
         "explore", small_model, "--board", "nucleo-f767", "--calib", photos, "--preprocess", "signed",
