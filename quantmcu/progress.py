@@ -94,6 +94,7 @@ class StageClock:
         self.progress.advance(done, total)
 
     def note(self, text: str) -> None:
-        """Kept for the result and passed on."""
-        self.notes.append(text)
-        self.progress.note(text)
+        """Kept for the result and passed on, once: several choices may come to the same."""
+        if text not in self.notes:
+            self.notes.append(text)
+            self.progress.note(text)

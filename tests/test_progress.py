@@ -10,9 +10,13 @@ from quantmcu.progress import SilentProgress, StageClock
 class Heard(SilentProgress):
     def __init__(self):
         self.stages = []
+        self.notes = []
 
     def stage(self, name):
         self.stages.append(name)
+
+    def note(self, text):
+        self.notes.append(text)
 
 
 def test_a_stage_within_another_counts_by_itself_only(monkeypatch):
@@ -35,3 +39,10 @@ def test_the_time_of_a_stage_that_fails_counts_too(monkeypatch):
     with pytest.raises(ValueError, match="no"), clock.stage("outer"), clock.stage("inner"):
         raise ValueError("no")
     assert clock.seconds == {"outer": 2, "inner": 1}
+
+
+def test_a_note_is_said_once():
+    clock = StageClock(heard := Heard())
+    for text in ("a", "b", "a"):
+        clock.note(text)
+    assert clock.notes == heard.notes == ["a", "b"]

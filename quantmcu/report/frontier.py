@@ -38,7 +38,7 @@ def frontier_summary(frontier: dict[str, Any]) -> RenderableType:
     if frontier["chosen"] is None:
         smallest = frontier["frontier"][-1]
         peak = smallest["peak_step"]
-        verdict = f"none fits; the smallest needs {size(smallest['arena_bytes'])}, set by {peak}"
+        verdict = f"none fits with 8-bit maps: the smallest needs {size(smallest['arena_bytes'])}, set by {peak}"
     else:
         verdict = f"`compile` takes the line marked *: {count(frontier['frontier'][frontier['chosen']]['macs'])} MACs"
     facts = [("room", room), ("chosen", verdict), ("latency", "predicted from the kernels' cost models, core only")]

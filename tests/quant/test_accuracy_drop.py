@@ -37,7 +37,9 @@ def test_a_wider_limit_allows_fewer_bitops(varied_images: Dataset) -> None:
         assert limit.drop(network) <= points
         costs.append(program_bitops(network.program))
     assert costs[1] < costs[0] <= program_bitops(chooser.choose(BitsRequest()).program)
-    assert "times fewer BitOPs lose" in chooser.clock.notes[-1]
+    fewer = network.search["bitops_of_8_bit_recompute"] / program_bitops(network.program)
+    assert chooser.clock.notes[-1].startswith(f"{fewer:.2f} times fewer BitOPs lose")
+    assert len(set(chooser.clock.notes)) == len(chooser.clock.notes)
     assert "20 held-out samples (agreement with float), 100 are allowed" in chooser.clock.notes[-1]
 
 
