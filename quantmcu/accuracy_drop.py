@@ -183,6 +183,7 @@ class _Tries:
     def described(self, tried: _Tried) -> str:
         """For people."""
         if not self.saves_cycles:
-            return f"{tried.factor:g} times fewer BitOPs"
+            search = tried.network.search  # the bits may not suffice for what was asked for
+            return f"{search['bitops_of_8_bit_recompute'] / search['bitops']:.2f} times fewer BitOPs"
         cycles, eight = (self.chooser.plan(found.network).candidate.cycles for found in (tried, self.at(0)))
         return f"{cycles:,.0f} predicted cycles ({eight:,.0f} with 8-bit maps)"
