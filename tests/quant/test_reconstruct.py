@@ -13,7 +13,7 @@ from small_networks import grouped_network, residual_network
 
 import quantmcu
 from quantmcu.bitwidths import BitChooser, BitsRequest
-from quantmcu.data import Dataset
+from quantmcu.data import Dataset, input_specs, open_dataset
 from quantmcu.errors import UsageError
 from quantmcu.ir import Graph, QParams, Tensor, ops
 from quantmcu.program.lower import lower
@@ -186,6 +186,20 @@ def test_reconstruction_is_closer_to_float_and_repeatable(varied_images: Dataset
     for op, other in zip(found.graph.ops, again.graph.ops, strict=True):
         if isinstance(op, ops.Conv2D):
             np.testing.assert_array_equal(op.quantized.codes, other.quantized.codes)
+
+
+def test_default_passes_end_early_where_nothing_is_gained(varied_images: Dataset) -> None:
+    """The samples to learn from are all alike, and nothing like those that are held back."""
+    graph = residual_network()
+    quantized = quantize(graph, calibrate(graph, varied_images), weight_bits=NARROW)
+    x = np.concatenate([sample.inputs["x"] for sample in varied_images])
+    x[np.arange(len(x)) % 6 != 0] = 3.0
+    alike = open_dataset(x, input_specs(graph))
+    found = reconstruct(graph, quantized, alike)
+    assert (found.improved, found.graph) == (False, quantized)
+    assert found.passes == pytest.approx(6, abs=0.1), "half of 12"
+    assert reconstruct(graph, quantized, alike, passes=8).passes == 8, "as many as were asked for"
+    assert reconstruct(graph, quantized, varied_images).passes == 12, "where they gain something"
 
 
 def test_what_cannot_be_reconstructed_says_why(images: Dataset) -> None:

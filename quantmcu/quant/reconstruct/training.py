@@ -51,8 +51,8 @@ class Training:
         elements = sum(graph.tensor(op.output).elements for op in graph.ops)
         self._at_once = max(1, min(BATCH // 2, _SAMPLE_VALUES // max(elements, 1)))
 
-    def run(self, done: Callable[[int], None]) -> None:
-        """All steps; `done` is told of each."""
+    def run(self, goes_on: Callable[[int], bool]) -> int:
+        """All steps, or those until `goes_on`, asked with the number of steps done, says no; returns how many."""
         order = self._order()
         with one_blas_thread():
             for step in range(self._steps):
@@ -62,18 +62,21 @@ class Training:
                 for layer in self._simulation.parameters.values():
                     for parameter in layer.parameters:
                         parameter.step(share)
-                done(step + 1)
+                if not goes_on(step + 1):
+                    return step + 1
+        return self._steps
 
     def noise(self, samples: Sequence[Values]) -> float:
         """Noise to signal ratio of the outputs on `samples` (their mean over outputs)."""
         outputs = self._simulation.graph.outputs
         noise, signal = np.zeros(len(outputs)), np.zeros(len(outputs))
-        for first in range(0, len(samples), self._at_once):
-            part = samples[first : first + self._at_once]
-            targets = _stacked([self._targets(values) for values in part])
-            found = self._simulation.run(_stacked(part), outputs, learn=False).reals
-            noise += [float(np.sum((found[name] - targets[name]) ** 2, dtype=np.float64)) for name in outputs]
-            signal += [float(np.sum(targets[name] ** 2, dtype=np.float64)) for name in outputs]
+        with one_blas_thread():
+            for first in range(0, len(samples), self._at_once):
+                part = samples[first : first + self._at_once]
+                targets = _stacked([self._targets(values) for values in part])
+                found = self._simulation.run(_stacked(part), outputs, learn=False).reals
+                noise += [float(np.sum((found[name] - targets[name]) ** 2, dtype=np.float64)) for name in outputs]
+                signal += [float(np.sum(targets[name] ** 2, dtype=np.float64)) for name in outputs]
         return float(np.mean(noise / np.maximum(signal, np.finfo(np.float64).tiny)))
 
     def _learn(self, batch: Sequence[Values]) -> None:
