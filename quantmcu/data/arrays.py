@@ -15,6 +15,9 @@ from quantmcu.data.npz import AnyArray
 from quantmcu.data.preprocess import Preprocess
 from quantmcu.errors import UsageError
 
+_LOOKED_AT = 8
+"""Samples."""
+
 
 class ArrayDataset(Dataset):
     """Samples along the first axis of one array an input.
@@ -54,6 +57,7 @@ class ArrayDataset(Dataset):
             else:
                 self._geometries[spec.name] = geometry = preprocess.geometry(spec)
                 _check_image_shape(array, geometry, preprocess, where)
+                _check_pixels(array, where)
         self.is_pixels = preprocess is not None and all(array.dtype == np.uint8 for array in self._arrays.values())
         self.class_names = preprocess.labels if preprocess else None
         if "y" in arrays and "y" not in self._arrays:
@@ -132,6 +136,21 @@ def _check_image_shape(array: AnyArray, geometry: ImageGeometry, preprocess: Pre
             where,
             "only 8-bit images (uint8) can",
             f"give uint8, or images of {geometry.height}x{geometry.width} and no resize or crop",
+        )
+
+
+def _check_pixels(array: AnyArray, where: str) -> None:
+    """Raises UsageError where floats are scaled already, as the first images show; integers are codes of any range."""
+    if array.dtype.kind != "f":
+        return
+    first = np.asarray(array[:_LOOKED_AT], np.float64)
+    low, high = float(first.min()), float(first.max())
+    if low < 0 or high > 255 or 0 < high <= 1:
+        raise UsageError(
+            f"the values go from {low:.3g} to {high:.3g}",
+            where,
+            "--preprocess starts with pixels, 0 .. 255",
+            "leave --preprocess out if the data is preprocessed already",
         )
 
 

@@ -185,6 +185,14 @@ def test_too_small_for_the_crop_names_the_image(tmp_path: Path) -> None:
         open_dataset(tmp_path, NCHW, Preprocess(crop=(9, 9)))[0]
 
 
+@pytest.mark.parametrize(("low", "high"), [(-2.1, 2.5), (0.0, 1.0), (0.0, 300.0)])
+def test_what_is_scaled_already_is_not_taken_for_pixels(low: float, high: float) -> None:
+    x = np.linspace(low, high, 3 * 8 * 10 * 3, dtype=np.float32).reshape(3, 8, 10, 3)
+    with pytest.raises(UsageError, match=rf"values go from {low:.3g} to {high:.3g}[\s\S]*leave --preprocess out"):
+        open_dataset(x, NCHW, Preprocess())
+    open_dataset(x * 0 + 128, NCHW, Preprocess())
+
+
 def test_uint8_arrays_are_preprocessed_as_images() -> None:
     x = np.random.default_rng(2).integers(0, 256, (3, 8, 10, 3), np.uint8)
     dataset = open_dataset(x, NCHW, Preprocess(scale=1 / 255))
