@@ -31,7 +31,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "data" / "bitwidths.json"
 @click.option("--network", "chosen", multiple=True, type=click.Choice([c.id for c in CASES]), help="Default: all.")
 @click.option("--only", multiple=True, help="Only rows whose name (section: label) holds this.")
 @click.option("--emulate", is_flag=True, help="Build the firmware of the main rows and run it in the emulator.")
-@click.option("--calib-limit", default=100, show_default=True, help="Images of a half that calibrate.")
+@click.option("--calib-limit", default=250, show_default=True, help="Images of a half that calibrate.")
 @click.option("--limit", type=int, help="Images of a half that give figures; default: all.")
 @click.option("--keep-older", is_flag=True, help="Keep the accuracy that another version of the source has.")
 @click.option("--results", type=click.Path(path_type=Path, dir_okay=False), default=RESULTS, show_default=True)

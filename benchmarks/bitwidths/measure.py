@@ -55,7 +55,7 @@ class Effort:
             made anew from the kept programs.
     """
 
-    calibration: int = 100
+    calibration: int = 250
     evaluation: int | None = None
     is_emulated: bool = False
     keeps_older: bool = False
