@@ -28,7 +28,8 @@ from benchmarks.suite import ROOT
 from quantmcu.device import DeviceSession
 from quantmcu.emulator import Emulator
 from quantmcu.emulator.transport import EmulatorTransport
-from quantmcu.pipeline import CompileRequest, compile_model
+from quantmcu.pipeline import compile_model
+from quantmcu.request import CompileRequest
 from quantmcu.resources import data_folder
 from quantmcu.results import Result
 from quantmcu.timed_inputs import random_codes

@@ -10,10 +10,11 @@ from benchmarks.kinds import kind_of
 from quantmcu.device import DeviceSession, Profile
 from quantmcu.emulator import Emulator
 from quantmcu.emulator.transport import EmulatorTransport
-from quantmcu.pipeline import CompileRequest, compile_model
+from quantmcu.pipeline import compile_model
 from quantmcu.program.program import Program
 from quantmcu.program.serialize import load_program
 from quantmcu.program.steps import Convolution
+from quantmcu.request import CompileRequest
 from quantmcu.results import Result
 from quantmcu.timed_inputs import random_codes
 

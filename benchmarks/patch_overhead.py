@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import topologies
-from quantmcu.pipeline import CompileRequest, compile_model
+from quantmcu.pipeline import compile_model
+from quantmcu.request import CompileRequest
 from quantmcu.runners import open_session
 
 BOARD = "nucleo-f767"

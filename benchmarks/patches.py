@@ -29,10 +29,11 @@ from quantmcu.frontend import load_onnx, read_network
 from quantmcu.passes import simplify
 from quantmcu.patch.candidate import Candidate
 from quantmcu.patch.search import Search
-from quantmcu.pipeline import CompileRequest, compile_model
+from quantmcu.pipeline import compile_model
 from quantmcu.program.lower import lower
 from quantmcu.program.program import Program
 from quantmcu.quant import calibrate, quantize
+from quantmcu.request import CompileRequest
 from quantmcu.results import Result
 
 BOARD = "nucleo-f767"

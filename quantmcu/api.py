@@ -19,10 +19,11 @@ from quantmcu.inspection import Inspection, inspect_model
 from quantmcu.ir import Graph
 from quantmcu.measurement import measure_result
 from quantmcu.patch.request import PatchRequest
-from quantmcu.pipeline import CALIBRATION_LIMIT, CompileRequest, compile_model
+from quantmcu.pipeline import compile_model
 from quantmcu.progress import Progress, SilentProgress
 from quantmcu.quant.vdpc import DEFAULT_PHI
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information
+from quantmcu.request import CALIBRATION_LIMIT, CompileRequest
 from quantmcu.results import Result
 from quantmcu.targets import Board, list_boards
 from quantmcu.validation import REFERENCE_LIMIT, SampleOutcome, validate_result

@@ -14,8 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 from quantmcu.build.toolchain import require_compiler
 from quantmcu.emulator import Emulator, StopReason
 from quantmcu.errors import ProblemListError, QuantMCUError
-from quantmcu.pipeline import CompileRequest, compile_model
+from quantmcu.pipeline import compile_model
 from quantmcu.progress import Progress, SilentProgress
+from quantmcu.request import CompileRequest
 from quantmcu.results import Result
 from quantmcu.targets import Board, load_board_file
 from quantmcu.validation import validate_result

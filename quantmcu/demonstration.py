@@ -12,9 +12,10 @@ from quantmcu.data import ImageFolder, input_specs, load_preprocess
 from quantmcu.errors import ToolError
 from quantmcu.frontend import load_onnx
 from quantmcu.measurement import measure_result
-from quantmcu.pipeline import CompileRequest, compile_model
+from quantmcu.pipeline import compile_model
 from quantmcu.progress import Progress
 from quantmcu.quant.accuracy import predicted_class
+from quantmcu.request import CompileRequest
 from quantmcu.resources import data_folder
 from quantmcu.results import Result
 from quantmcu.validation import SampleOutcome, validate_result

@@ -17,13 +17,14 @@ from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.held_out import HeldOut
 from quantmcu.ir import Graph, ops
 from quantmcu.patch.request import PatchRequest
-from quantmcu.pipeline import CompileRequest, prepare_model
+from quantmcu.pipeline import prepare_model
 from quantmcu.plan_data import describe_bitops
 from quantmcu.planning import PlannedNetwork
 from quantmcu.progress import Progress, SilentProgress, StageClock, WithinStage
 from quantmcu.quant import AccuracyReport
 from quantmcu.quant.map_costs import FeatureMap
 from quantmcu.quant.vdqs import DEFAULT_LAMBDA, random_bits, ranked_bits, uniform_bits
+from quantmcu.request import CompileRequest
 from quantmcu.targets import Board, load_board
 from quantmcu.vdpc import ClassesRequest, averaged
 

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 
 from quantmcu.accuracy_drop import OPTION, DropLimit, check_drop
-from quantmcu.bitwidths import BitChooser, BitsRequest
+from quantmcu.bitwidths import BitChooser, QuantizedNetwork
 from quantmcu.bitwidths.measured import measured_cost
-from quantmcu.build import build_project, require_folder, write_project
+from quantmcu.build import BuildResult, build_project, build_to_fit, require_folder, write_project
 from quantmcu.build.harness import harness_files, require_harness
 from quantmcu.build.toolchain import require_compiler
 from quantmcu.codegen.emit import EmittedModel, emit_model
-from quantmcu.codegen.optimize import Optimize, check_optimize
+from quantmcu.codegen.optimize import check_optimize
 from quantmcu.data import (
     Dataset,
     InputSpec,
     Preprocess,
     RememberedDataset,
-    Source,
     input_specs,
     load_preprocess,
     open_dataset,
@@ -36,10 +35,9 @@ from quantmcu.export import export_onnx
 from quantmcu.frontend import load_onnx, read_network
 from quantmcu.held_out import held_out_split
 from quantmcu.ir import Graph
-from quantmcu.memory.budget import Budget, budget_of, check_limits, flash_error
+from quantmcu.memory.budget import LESS_FLASH_STEPS, Budget, budget_of, check_limits, flash_error
 from quantmcu.output_folder import check_output, fingerprints, replacing_folder
 from quantmcu.passes import simplify
-from quantmcu.patch.request import PatchRequest
 from quantmcu.planning import PlannedNetwork
 from quantmcu.program.program import Program
 from quantmcu.program.serialize import save_program
@@ -47,109 +45,29 @@ from quantmcu.progress import Progress, SilentProgress, StageClock
 from quantmcu.quant import fold_input_affine
 from quantmcu.quant.constant_inputs import constant_inputs
 from quantmcu.quant.prepare import prepare
-from quantmcu.quant.vdpc import DEFAULT_PHI
-from quantmcu.quant.vdqs import DEFAULT_LAMBDA, Information
 from quantmcu.report import write_report
 from quantmcu.report.text import cost_of_bits
+from quantmcu.request import CompileRequest
 from quantmcu.result_data import describe
 from quantmcu.results import Result
 from quantmcu.targets import Board, load_board
-from quantmcu.vdpc import ClassesRequest
 
-CALIBRATION_LIMIT = 200
 PICTURE = "calibration.jpg"
 
 
-@dataclass(frozen=True)
-class CompileRequest:
-    """What to compile, and how.
+@dataclass(frozen=True, eq=False)
+class ChosenBits:
+    """The quantized network.
 
     Attributes:
-        model: the ONNX file.
-        board: a board, or the id of one.
-        calibration: data to calibrate with: a path, arrays, or "random".
-        out: the folder to write; None: `<model name>-<board id>` in the current folder.
-        preprocess: name of a preset or a TOML file, for images.
-        ram, flash: budgets in bytes in place of the board's.
-        calibration_limit: at most so many samples.
-        build: run PlatformIO; without it the project is written and may exceed the board's memory.
-        toolchain: "auto", "gcc", "zig" or "registry".
-        harness: the firmware's main program: "quantmcu", or "eembc" for the MLPerf Tiny runner.
-        optimize: what the code shall be good at: "balanced", "speed" or "size" (quantmcu/codegen/optimize.py).
-        patch, split_at, halo, objective, input_on_demand: how to run in patches; see `PatchRequest`.
-        bits, weight_bits, lam, information, bitops_reduction, reconstruct: bits of maps and weights, and what makes up
-            for them; see `BitsRequest`. Random inputs are nothing to learn from: with them, "auto" is "off".
-        max_accuracy_drop: the fewest BitOPs, or cycles, that lose at most so many points; see `DropLimit`.
-        vdpc, phi, outlier_fraction: patches in two classes; see `ClassesRequest`.
+        bits: of weights and maps.
+        search: what the search for them did; empty without one.
+        classes: how patches are divided into classes; None: not.
     """
 
-    model: Path
-    board: Board | str
-    calibration: Source | None = None
-    out: Path | None = None
-    preprocess: str | Path | None = None
-    ram: int | None = None
-    flash: int | None = None
-    calibration_limit: int = CALIBRATION_LIMIT
-    build: bool = True
-    toolchain: str = "auto"
-    optimize: Optimize = "balanced"
-    patch: str = "auto"
-    split_at: str | None = None
-    halo: str | None = None
-    objective: str | None = None
-    input_on_demand: bool = False
-    harness: str = "quantmcu"
-    bits: str = "auto"
-    weight_bits: str = "auto"
-    lam: float = DEFAULT_LAMBDA
-    information: Information = "measured"
-    bitops_reduction: float | None = None
-    reconstruct: str = "auto"
-    max_accuracy_drop: float | None = None
-    vdpc: str = "auto"
-    phi: float = DEFAULT_PHI
-    outlier_fraction: float = 0.0
-
-    @property
-    def classes(self) -> ClassesRequest:
-        """What is asked for of classes of patches.
-
-        Raises:
-            UsageError: there is no such choice, or it contradicts other options.
-        """
-        request = self._classes
-        request.check(self.bitwidths.is_mixed, self.bitops_reduction, self.patches)
-        return request
-
-    @property
-    def bitwidths(self) -> BitsRequest:
-        """What is asked for of bits.
-
-        Raises:
-            UsageError: there is no such choice.
-        """
-        cost = "cycles" if self.objective == "latency" else "bitops"
-        asks = self._classes.is_asked_for or self.bitops_reduction is not None or self.max_accuracy_drop is not None
-        bits = "mixed" if self.bits == "auto" and asks else self.bits
-        is_random = isinstance(self.calibration, str) and self.calibration == "random"
-        reconstruct = "off" if is_random and self.reconstruct == "auto" else self.reconstruct
-        return BitsRequest(
-            bits, self.weight_bits, self.lam, self.information, self.bitops_reduction, cost, reconstruct
-        )
-
-    @property
-    def _classes(self) -> ClassesRequest:
-        return ClassesRequest(self.vdpc, self.phi, self.outlier_fraction)
-
-    @property
-    def patches(self) -> PatchRequest:
-        """What is asked for of patch stages.
-
-        Raises:
-            UsageError: it contradicts itself.
-        """
-        return PatchRequest(self.patch, self.split_at, self.halo, self.objective, self.input_on_demand)
+    bits: QuantizedNetwork
+    search: Mapping[str, object]
+    classes: DividedNetwork | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,18 +75,35 @@ class CompiledNetwork:
     """The network after each stage, for those who want to look inside.
 
     Attributes:
-        planned: how `program` runs: patch stages, kernels, memory.
-        search: what the search for the bits of feature maps did; empty without one.
-        classes: how patches are divided into classes; None: not.
+        graph: float.
+        chosen: bits of weights and maps.
+        planned: how it runs: patch stages, kernels, memory.
     """
 
     graph: Graph
-    quantized: Graph
-    program: Program
+    chosen: ChosenBits
     planned: PlannedNetwork
     emitted: EmittedModel
-    search: Mapping[str, object]
-    classes: DividedNetwork | None = None
+
+    @property
+    def quantized(self) -> Graph:
+        """Without classes of patches: ONNX has no branches by value."""
+        return self.chosen.bits.graph if self.classes is None else self.classes.branches[0]
+
+    @property
+    def program(self) -> Program:
+        """In integers, without patch stages."""
+        return self.chosen.bits.program
+
+    @property
+    def search(self) -> Mapping[str, object]:
+        """What the search for bits did."""
+        return self.chosen.search
+
+    @property
+    def classes(self) -> DividedNetwork | None:
+        """How patches are divided into classes; None: not."""
+        return self.chosen.classes
 
 
 def compile_model(request: CompileRequest, progress: Progress | None = None) -> Result:
@@ -187,14 +122,14 @@ def compile_model(request: CompileRequest, progress: Progress | None = None) -> 
     _check(request, out)
     prepared = prepare_model(request, board, clock, OPTION if request.max_accuracy_drop is not None else None)
     budget = prepared.chooser.budget
-    network = _compile(request, prepared, board, clock)
+    chosen = _choose_bits(request, prepared, clock)
+    network = _generate(request, prepared.chooser, chosen, clock)
     with replacing_folder(out) as folder:
         with clock.stage("write"):
             picture = _write(folder, request, prepared, network, board)
         built = None
         if request.build:
-            with clock.stage("build"):
-                built = build_project(folder, board, toolchain=request.toolchain, heat=network.emitted.heat)
+            network, built = _build(folder, request, prepared, network, clock)
         digest = hashlib.sha256(request.model.read_bytes()).hexdigest()
         facts = describe(
             request.model.name, digest, board, budget, network, prepared.dataset, prepared.input_format, clock, built,
@@ -218,8 +153,8 @@ def _check(request: CompileRequest, out: Path) -> None:
         require_compiler(request.toolchain)
 
 
-def _compile(request: CompileRequest, prepared: PreparedModel, board: Board, clock: StageClock) -> CompiledNetwork:
-    """Chooses bits and plan, and generates the C."""
+def _choose_bits(request: CompileRequest, prepared: PreparedModel, clock: StageClock) -> ChosenBits:
+    """The bits of weights and maps, in one or two classes of patches."""
     chooser, classes = prepared.chooser, None
     if request.max_accuracy_drop is not None and prepared.held_out is not None:
         limit = DropLimit(request.max_accuracy_drop, prepared.original, prepared.held_out)
@@ -232,18 +167,53 @@ def _compile(request: CompileRequest, prepared: PreparedModel, board: Board, clo
         with clock.stage("measure bits"):
             search["measured"] = measured_cost(chooser, bits)
         clock.note(f"fewer bits than 8: {cost_of_bits(search['measured'])}")
-    quantized = bits.graph if classes is None else classes.branches[0]  # ONNX has no branches by value
+    return ChosenBits(bits, search, classes)
+
+
+def _generate(request: CompileRequest, chooser: BitChooser, chosen: ChosenBits, clock: StageClock) -> CompiledNetwork:
+    """Plans for the memory that `chooser` has, and generates the C."""
+    classes, board = chosen.classes, chooser.board
     with clock.stage("plan"):
-        planned = chooser.plan(bits) if classes is None else classes.plan(board, chooser.budget)
+        planned = chooser.plan(chosen.bits) if classes is None else classes.plan(board, chooser.budget)
         if planned.overflow is not None and request.build:
             raise planned.overflow
         for note in (*planned.notes, *([str(planned.overflow)] if planned.overflow else [])):
             clock.note(note)
     with clock.stage("generate"):
-        chosen = planned.candidate
-        emitted = emit_model(chosen.program, chosen.selections, chosen.timeline, planned.memory)
+        candidate = planned.candidate
+        emitted = emit_model(candidate.program, candidate.selections, candidate.timeline, planned.memory)
         _check_flash(emitted, chooser.budget, board, request, clock)
-    return CompiledNetwork(prepared.graph, quantized, bits.program, planned, emitted, search, classes)
+    return CompiledNetwork(chooser.graph, chosen, planned, emitted)
+
+
+def _build(
+    folder: Path, request: CompileRequest, prepared: PreparedModel, network: CompiledNetwork, clock: StageClock
+) -> tuple[CompiledNetwork, BuildResult]:
+    """Builds the project in `folder`.
+
+    Where flash does not suffice, bits and kernels are chosen once more for as much as there is: with weights `auto`,
+    another layer gets fewer bits; of kernels, smaller ones take the place of some.
+    """
+    chooser = prepared.chooser
+    board, limit = chooser.board, chooser.budget.flash_bytes
+
+    def build(network: CompiledNetwork) -> BuildResult:
+        with clock.stage("build"):
+            heat = network.emitted.heat
+            return build_project(folder, board, toolchain=request.toolchain, heat=heat, flash_bytes=limit)
+
+    def smaller(network: CompiledNetwork, missing: int) -> CompiledNetwork | None:
+        clock.note(f"{missing:,} bytes of flash are missing for the code: bits and kernels are chosen again with less")
+        for more in LESS_FLASH_STEPS:  # bytes are saved by whole layers
+            less = replace(prepared, chooser=replace(chooser, budget=chooser.budget.with_less_flash(missing + more)))
+            found = _generate(request, less.chooser, _choose_bits(request, less, clock), clock)
+            if found.emitted.files != network.emitted.files:
+                with clock.stage("write"):
+                    _write(folder, request, prepared, found, board)
+                return found
+        return None
+
+    return build_to_fit(network, build, smaller)
 
 
 def _write(

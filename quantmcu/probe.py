@@ -21,8 +21,9 @@ from quantmcu.emulator import Emulator
 from quantmcu.emulator.timing import cycle_model
 from quantmcu.emulator.transport import EmulatorTransport
 from quantmcu.errors import ToolError, UsageError
-from quantmcu.pipeline import CompileRequest, compile_model
+from quantmcu.pipeline import compile_model
 from quantmcu.progress import Progress, SilentProgress
+from quantmcu.request import CompileRequest
 from quantmcu.results import Result
 from quantmcu.runners import EMULATED_RUN_SECONDS, open_session
 from quantmcu.targets import Board

@@ -77,13 +77,14 @@ def plan_program(program: Program, board: Board, ample: Board, patches: PatchReq
     """
     layers = [step for step in program.steps if isinstance(step, steps.Convolution)]
     stored = sum(step.weight.size * step.weight_bits // 8 for step in layers)
-    fits = stored <= budget_of(board).constant_bytes
-    target = board if fits else ample
-    budget = budget_of(target)
-    planned = choose_plan(program, target, budget, patches, may_overflow=True)
-    emitted = _emitted(planned)
-    fits = fits and emitted.constant_bytes <= budget.constant_bytes and planned.overflow is None
-    return Planned(planned, emitted, target, fits)
+    for target in (board, ample):
+        budget = budget_of(target)
+        if target is ample or stored <= budget.constant_bytes:
+            planned = choose_plan(program, target, budget, patches, may_overflow=True)
+            emitted = _emitted(planned)
+            if emitted.constant_bytes <= budget.constant_bytes:
+                break
+    return Planned(planned, emitted, target, target is board and planned.overflow is None)
 
 
 def plan_divided(divided: DividedNetwork, board: Board) -> Planned:

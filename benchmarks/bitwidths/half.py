@@ -73,18 +73,19 @@ class Half:
     def _float_outputs(self) -> list[Outputs]:
         return list(_outputs(self.original, self.evaluation))
 
-    def choose(self, row: Row) -> Network:
-        """The network of a row.
+    def choose(self, row: Row, missing: int = 0) -> Network:
+        """The network of a row; `missing`: bytes of flash that the linker has missed.
 
         Raises:
             QuantMCUError: there is none.
         """
-        chooser = replace(self.chooser, patches=row.patches)
+        budget = self.chooser.budget.with_less_flash(missing)
+        chooser = replace(self.chooser, patches=row.patches, budget=budget)
         if row.choice != "request":
             return self._assigned(row)
         if row.classes is None:
             return chooser.choose(row.bits)
-        key = row.bits, row.patches, row.classes
+        key = row.bits, row.patches, row.classes, missing
         if key not in self.known:
             self.known[key] = divide_network(chooser, row.bits, row.classes)
         divided: DividedNetwork = self.known[key]
@@ -152,7 +153,7 @@ class Half:
 
     def _classes(self, row: Row, network: DividedNetwork) -> list[Classes]:
         """By image, the classes of the patches; the outlier class drawn where the row says so."""
-        key = "classes", row.bits, row.patches, row.classes
+        key = "classes", row.bits, row.patches, row.classes, network
         if key not in self.known:
             self.known[key] = network.division.classes_of(self.chooser.graph, self.evaluation)
         found: list[Classes] = self.known[key]

@@ -25,6 +25,7 @@ from benchmarks.bitwidths.emulated import emulated_cycles, firmware_digest
 from benchmarks.bitwidths.half import Half, Network
 from benchmarks.bitwidths.rows import EIGHT_BITS, Row, patched, rows_of
 from benchmarks.bitwidths.store import Entry, Store, source_digest
+from quantmcu.build import FlashOverflowError, build_to_fit
 from quantmcu.data import Dataset, input_specs, load_preprocess, open_dataset
 from quantmcu.data.dataset import Subset
 from quantmcu.divided import DividedNetwork
@@ -32,8 +33,8 @@ from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.frontend import load_onnx, read_network
 from quantmcu.ir import Graph
 from quantmcu.measurement import source_commit
+from quantmcu.memory.budget import LESS_FLASH_STEPS
 from quantmcu.passes import simplify
-from quantmcu.program.program import Program
 from quantmcu.program.serialize import load_program, save_program
 from quantmcu.targets import load_board
 
@@ -98,15 +99,21 @@ class _Measuring:
             return
         self.say(f"{self.case.id}: {row.name}" + (" (plan)" if is_known and not is_planned else ""))
         try:
-            if is_known and self._program_file(key).is_file():
-                entry = old | self._planned(row, self._plan(row, load_program(self._program_file(key))))
-            else:
-                entry = {"key": key, "source": self.source, "commit": source_commit(), **self._measured(row, key)}
+            entry = self._entry(row, key, old if is_known else None)
         except UsageError:
             raise
         except QuantMCUError as error:
             entry = {"key": key, "source": self.source, "commit": source_commit(), "problem": str(error)}
         self.store.put(self.case.id, row.name, entry)
+
+    def _entry(self, row: Row, key: str, old: Entry | None) -> Entry:
+        """Planned again where the program is kept and still fits; else measured."""
+        if old is not None and self._program_file(key).is_file():
+            try:
+                return old | self._planned_again(row, key)
+            except FlashOverflowError:
+                self.say("  it does not fit any more: bits are chosen again")
+        return {"key": key, "source": self.source, "commit": source_commit(), **self._measured(row, key)}
 
     def _program_file(self, key: str) -> Path:
         return self.programs / f"{self.case.id}-{key}.npz"
@@ -120,20 +127,44 @@ class _Measuring:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
     def _measured(self, row: Row, key: str) -> Entry:
-        networks = [half.choose(row) for half in self.halves]
-        evaluated = [self._evaluated(row, half, network) for half, network in zip(self.halves, networks, strict=True)]
-        entry: Entry = {"halves": evaluated}
+        """Everything of a row; of one that is planned, of the network that fits once it is linked."""
         if not row.is_planned:
+            networks, costs = self._networks(row), Entry()
             assert not isinstance(networks[0], DividedNetwork)
             by_layer = bitops_as_planned(networks[0].program, self._eight_bits)
-            return entry | {"costs": described_bitops(by_layer, self._stage_layers)}
-        if isinstance(networks[0], DividedNetwork):
-            entry |= self._planned(row, plan_divided(networks[0], self.board))
-            entry["costs"]["outlier_share"] = networks[0].division.share
-            return entry
-        self.programs.mkdir(parents=True, exist_ok=True)
-        save_program(networks[0].program, self._program_file(key))
-        return entry | self._planned(row, self._plan(row, networks[0].program))
+            costs["costs"] = described_bitops(by_layer, self._stage_layers)
+        else:
+            networks, costs = build_to_fit(
+                self._networks(row),
+                lambda networks: self._planned(row, self._plan(row, networks[0])),
+                lambda networks, missing: self._smaller(row, networks, missing),
+            )
+        first = networks[0]
+        if isinstance(first, DividedNetwork):
+            costs["costs"]["outlier_share"] = first.division.share
+        elif row.is_planned:
+            self.programs.mkdir(parents=True, exist_ok=True)
+            save_program(first.program, self._program_file(key))
+        halves = zip(self.halves, networks, strict=True)
+        return {"halves": [self._evaluated(row, half, network) for half, network in halves]} | costs
+
+    def _networks(self, row: Row, missing: int = 0) -> tuple[Network, Network]:
+        first, second = self.halves
+        return first.choose(row, missing), second.choose(row, missing)
+
+    def _smaller(self, row: Row, networks: tuple[Network, Network], missing: int) -> tuple[Network, Network] | None:
+        """As `compile` does, where the linker misses flash."""
+        known = self._plan(row, networks[0]).emitted.files
+        for more in LESS_FLASH_STEPS:
+            found = self._networks(row, missing + more)
+            if self._plan(row, found[0]).emitted.files != known:
+                return found
+        return None
+
+    def _plan(self, row: Row, network: Network) -> Planned:
+        if isinstance(network, DividedNetwork):
+            return plan_divided(network, self.board)
+        return plan_program(network.program, self.board, self.ample, row.patches)
 
     def _planned(self, row: Row, plan: Planned) -> Entry:
         entry: Entry = {"planned_with": self.source, "costs": plan.describe(self._stage_layers)}
@@ -141,13 +172,14 @@ class _Measuring:
             entry["emulated"] = self._emulated(row, plan)
         return entry
 
+    def _planned_again(self, row: Row, key: str) -> Entry:
+        program = load_program(self._program_file(key))
+        return self._planned(row, plan_program(program, self.board, self.ample, row.patches))
+
     def _evaluated(self, row: Row, half: Half, network: Network) -> Entry:
         digest = half.digest(row, network)
         known = self.store.evaluation(self.case.id, digest)
         return known or {"digest": digest, **half.evaluate(row, network).as_json()}
-
-    def _plan(self, row: Row, program: Program) -> Planned:
-        return plan_program(program, self.board, self.ample, row.patches)
 
     @cached_property
     def _stage_layers(self) -> frozenset[str]:
@@ -174,7 +206,7 @@ class _Measuring:
         """BitOPs by layer of the board's own plan for 8 bits."""
         network = self.halves[0].choose(EIGHT_BITS)
         assert not isinstance(network, DividedNetwork)
-        return bitops_by_layer(self._plan(EIGHT_BITS, network.program).selections)
+        return bitops_by_layer(self._plan(EIGHT_BITS, network).selections)
 
     @cached_property
     def halves(self) -> tuple[Half, Half]:

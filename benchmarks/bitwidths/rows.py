@@ -135,8 +135,9 @@ def _classes(case: Case) -> Iterator[Row]:
     requests = [ClassesRequest("dynamic", phi) for phi in PHIS] + [ClassesRequest("static", phi) for phi in STATIC_PHIS]
     for request in requests:
         is_main = request in (ClassesRequest("dynamic", 0.96), ClassesRequest("static", 0.95))
-        row = Row("VDPC", f"{request.mode}, phi {request.phi:g}", bits, patched(case), request, is_main=is_main)
-        yield replace(row, is_emulated=is_main)
+        label = f"{request.mode}, phi {request.phi:g}"
+        row = Row("VDPC", label, bits, patched(case), request, is_emulated=True, is_main=is_main)
+        yield row
         yield replace(row, label=random_label(row), at_random=True)
 
 

@@ -25,6 +25,14 @@ _OVERFLOW = (
 )
 
 
+class FlashOverflowError(QuantMCUError):
+    """The firmware is too large by `missing` bytes of flash."""
+
+    def __init__(self, missing: int, what: str, where: str, why: str, hint: str) -> None:
+        super().__init__(what, where, why, hint)
+        self.missing = missing
+
+
 def build_failure(run: PlatformIORun, board: Board) -> QuantMCUError:
     """The error for a failed `pio run`."""
     output = run.output
@@ -80,12 +88,11 @@ def _overflow_error(overflows: dict[str, int], board: Board, run: PlatformIORun)
         "flash": "a smaller network or fewer weight bits save flash",
         "ram": "a smaller input, patches or fewer activation bits save RAM",
     }
-    return QuantMCUError(
-        f"the firmware does not fit into {' and '.join(overflows)} of {board.id}",
-        where=board.id,
-        why="; ".join(parts),
-        hint=f"{'; '.join(remedy[kind] for kind in sorted(kinds))}; the linker's output: {run.log}",
-    )
+    what = f"the firmware does not fit into {' and '.join(overflows)} of {board.id}"
+    hint = f"{'; '.join(remedy[kind] for kind in sorted(kinds))}; the linker's output: {run.log}"
+    if kinds == {"flash"}:
+        return FlashOverflowError(sum(overflows.values()), what, board.id, "; ".join(parts), hint)
+    return QuantMCUError(what, board.id, "; ".join(parts), hint)
 
 
 _UPLOAD_CAUSES = (

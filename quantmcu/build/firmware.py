@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quantmcu.atomic import write_error
-from quantmcu.build.failures import build_failure, upload_failure
+from quantmcu.build.failures import FlashOverflowError, build_failure, upload_failure
 from quantmcu.build.pio import platformio_environment, run_platformio
 from quantmcu.build.placement import hot_functions
 from quantmcu.build.project import place_hot_code
+from quantmcu.build.size import firmware_size
 from quantmcu.build.toolchain import Toolchain, require_compiler
 from quantmcu.build.uploader import require_uploader
 from quantmcu.errors import UsageError
@@ -64,6 +65,7 @@ def build_project(
     toolchain: str = "auto",
     progress: Progress | None = None,
     heat: Mapping[str, float] | None = None,
+    flash_bytes: int | None = None,
 ) -> BuildResult:
     """Runs `pio run` in the project `out` and copies firmware.elf and firmware.bin beside platformio.ini.
 
@@ -74,11 +76,13 @@ def build_project(
         progress: told of each compiled file.
         heat: predicted cycles by kernel source file: the hottest kernels are moved to the board's code memory, and the
             firmware is linked a second time.
+        flash_bytes: that the firmware may take; None: all of the board's.
 
     Raises:
         UsageError: the toolchain that was asked for is not there, or PlatformIO can't build in this folder.
         ToolError: no compiler, a compile error, a full disk.
-        QuantMCUError: a memory region overflows; says which, by how many bytes.
+        FlashOverflowError: flash does not suffice.
+        QuantMCUError: another memory region overflows; says which, by how many bytes.
     """
     out = out.absolute()
     require_folder(out)
@@ -118,6 +122,15 @@ def build_project(
     elf, binary = (_copy(built / name, out / name) for name in _FIRMWARE)
     facts = json.loads((built / "compiler.json").read_text(encoding="utf-8"))
     _remove_work(out)
+    taken = firmware_size(elf, board).flash
+    if flash_bytes is not None and taken > flash_bytes:
+        raise FlashOverflowError(
+            taken - flash_bytes,
+            f"the firmware takes {taken:,} bytes of flash, {taken - flash_bytes:,} more than allowed",
+            "--flash-size",
+            f"{flash_bytes:,} bytes were asked for",
+            f"a larger --flash-size ({board.id} has {board.flash_bytes:,} bytes), or fewer weight bits",
+        )
     return BuildResult(elf, binary, Toolchain(facts["kind"], "", facts["version"]).name, tuple(facts["flags"]), seconds)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.search_time import REQUESTS, StageTimes
-from quantmcu.pipeline import CompileRequest
+from quantmcu.request import CompileRequest
 
 
 @pytest.mark.parametrize("label", REQUESTS)

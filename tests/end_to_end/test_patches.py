@@ -14,9 +14,10 @@ from click.testing import CliRunner
 
 from quantmcu.board_check import check_network
 from quantmcu.cli.main import group
-from quantmcu.pipeline import CompileRequest, compile_model
+from quantmcu.pipeline import compile_model
 from quantmcu.program.serialize import load_program
 from quantmcu.reference import execute
+from quantmcu.request import CompileRequest
 from quantmcu.resources import data_folder
 from quantmcu.results import Result
 from quantmcu.runners import open_runner, open_session

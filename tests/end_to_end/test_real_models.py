@@ -14,9 +14,10 @@ from quantmcu.device import DeviceSession
 from quantmcu.emulator import Emulator
 from quantmcu.emulator.transport import EmulatorTransport
 from quantmcu.errors import QuantMCUError
-from quantmcu.pipeline import CALIBRATION_LIMIT, CompileRequest, compile_model
+from quantmcu.pipeline import compile_model
 from quantmcu.program.serialize import load_program
 from quantmcu.reference import execute
+from quantmcu.request import CALIBRATION_LIMIT, CompileRequest
 from quantmcu.resources import data_folder
 from quantmcu.results import Result
 from quantmcu.runners import open_runner

@@ -26,11 +26,11 @@ from quantmcu.export import export_onnx
 from quantmcu.ir import Graph, ops
 from quantmcu.memory.budget import FIRMWARE_DATA_BYTES, budget_of
 from quantmcu.patch.request import PatchRequest
-from quantmcu.pipeline import CompileRequest
 from quantmcu.planning import choose_plan
 from quantmcu.progress import SilentProgress, StageClock
 from quantmcu.quant import weight_bytes
 from quantmcu.reference import execute
+from quantmcu.request import CompileRequest
 from quantmcu.targets import load_board
 
 BOARD = load_board("nucleo-f446")
