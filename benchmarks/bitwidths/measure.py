@@ -92,7 +92,9 @@ class _Measuring:
         """One row, unless it is known."""
         key = self._key(row)
         old = self.store.rows(self.case.id).get(row.name, {})
-        is_known = old.get("key") == key and (old["source"] == self.source or self.effort.keeps_older)
+        is_known = old.get("key") == key and (
+            old["source"] == self.source or (self.effort.keeps_older and "problem" not in old)
+        )
         lacks_cycles = self.effort.is_emulated and row.is_emulated and not {"emulated", "problem"} & old.keys()
         is_planned = old.get("planned_with", self.source) == self.source or not self._program_file(key).is_file()
         if is_known and is_planned and not lacks_cycles:
