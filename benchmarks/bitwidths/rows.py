@@ -165,8 +165,8 @@ def _latency() -> Iterator[Row]:
         label = "auto" if weights == "auto" else f"{weights} bits"
         yield Row("latency", f"weights {label}", bits, fast, is_emulated=weights == "4", is_main=True)
     for reduction in (2.0, 2.5, 3.0):
-        bits = BitsRequest("mixed", "8", reduction=reduction, cost="cycles")
-        yield Row("latency", f"together, {reduction:g} x", bits, fast, is_emulated=True, is_main=True)
+        bits = BitsRequest("mixed", reduction=reduction, cost="cycles")
+        yield Row("latency", f"together from auto, {reduction:g} x", bits, fast, is_emulated=True, is_main=True)
 
 
 def _reconstructed() -> Iterator[Row]:
@@ -175,6 +175,6 @@ def _reconstructed() -> Iterator[Row]:
     for label, bits in choices.items():
         yield Row("reconstructed", label, replace(bits, reconstruct="auto"), is_main=bits.reduction in (2.0, 2.2))
     for reduction in (2.0, 2.5):
-        bits = BitsRequest("mixed", "8", reduction=reduction, cost="cycles", reconstruct="auto")
-        patches = PatchRequest(objective="latency")
-        yield Row("reconstructed", f"together, {reduction:g} x, for latency", bits, patches, is_main=reduction == 2.5)
+        bits = BitsRequest("mixed", reduction=reduction, cost="cycles", reconstruct="auto")
+        label = f"together from auto, {reduction:g} x, for latency"
+        yield Row("reconstructed", label, bits, PatchRequest(objective="latency"), is_main=True)
