@@ -70,15 +70,16 @@ def described_bitops(by_layer: ByLayer, stage: frozenset[str]) -> dict[str, Any]
     return {"bitops": round(sum(by_layer.values())), "stage_bitops": round(inside)}
 
 
-def plan_program(program: Program, board: Board, ample: Board, patches: PatchRequest) -> Planned:
+def plan_program(program: Program, board: Board, ample: Board, patches: PatchRequest, missing: int = 0) -> Planned:
     """The plan that `compile` takes for `board`, or for `ample` (more flash) where the weights exceed its flash.
 
-    Planned for too little flash, kernels would give up speed for room that does not suffice anyway.
+    Planned for too little flash, kernels would give up speed for room that does not suffice anyway. `missing`: bytes of
+    the board's flash that the linker has missed.
     """
     layers = [step for step in program.steps if isinstance(step, steps.Convolution)]
     stored = sum(step.weight.size * step.weight_bits // 8 for step in layers)
     for target in (board, ample):
-        budget = budget_of(target)
+        budget = budget_of(target).with_less_flash(missing if target is board else 0)
         if target is ample or stored <= budget.constant_bytes:
             planned = choose_plan(program, target, budget, patches, may_overflow=True)
             emitted = _emitted(planned)

@@ -78,6 +78,14 @@ def measure_case(case: Case, store: Store, effort: Effort, only: Sequence[str], 
                 measuring.measure(row)
 
 
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """The networks of both halves, and the bytes of flash that they were told are missing."""
+
+    networks: tuple[Network, Network]
+    missing: int
+
+
 class _Measuring:
     """Of one network."""
 
@@ -131,16 +139,17 @@ class _Measuring:
     def _measured(self, row: Row, key: str) -> Entry:
         """Everything of a row; of one that is planned, of the network that fits once it is linked."""
         if not row.is_planned:
-            networks, costs = self._networks(row), Entry()
+            networks, costs = self._networks(row).networks, Entry()
             assert not isinstance(networks[0], DividedNetwork)
             by_layer = bitops_as_planned(networks[0].program, self._eight_bits)
             costs["costs"] = described_bitops(by_layer, self._stage_layers)
         else:
-            networks, costs = build_to_fit(
+            chosen, costs = build_to_fit(
                 self._networks(row),
-                lambda networks: self._planned(row, self._plan(row, networks[0])),
-                lambda networks, missing: self._smaller(row, networks, missing),
+                lambda chosen: self._planned(row, self._plan(row, chosen)),
+                lambda chosen, missing: self._smaller(row, chosen, missing),
             )
+            networks = chosen.networks
         first = networks[0]
         if isinstance(first, DividedNetwork):
             costs["costs"]["outlier_share"] = first.division.share
@@ -150,23 +159,25 @@ class _Measuring:
         halves = zip(self.halves, networks, strict=True)
         return {"halves": [self._evaluated(row, half, network) for half, network in halves]} | costs
 
-    def _networks(self, row: Row, missing: int = 0) -> tuple[Network, Network]:
+    def _networks(self, row: Row, missing: int = 0) -> _Chosen:
         first, second = self.halves
-        return first.choose(row, missing), second.choose(row, missing)
+        return _Chosen((first.choose(row, missing), second.choose(row, missing)), missing)
 
-    def _smaller(self, row: Row, networks: tuple[Network, Network], missing: int) -> tuple[Network, Network] | None:
+    def _smaller(self, row: Row, chosen: _Chosen, missing: int) -> _Chosen | None:
         """As `compile` does, where the linker misses flash."""
-        known = self._plan(row, networks[0]).emitted.files
+        known = self._plan(row, chosen).emitted.files
         for more in LESS_FLASH_STEPS:
             found = self._networks(row, missing + more)
-            if self._plan(row, found[0]).emitted.files != known:
+            if self._plan(row, found).emitted.files != known:
                 return found
         return None
 
-    def _plan(self, row: Row, network: Network) -> Planned:
+    def _plan(self, row: Row, chosen: _Chosen) -> Planned:
+        """Of the first half's network."""
+        network = chosen.networks[0]
         if isinstance(network, DividedNetwork):
-            return plan_divided(network, self.board)
-        return plan_program(network.program, self.board, self.ample, row.patches)
+            return plan_divided(network, self.board)  # its division knows what is missing
+        return plan_program(network.program, self.board, self.ample, row.patches, chosen.missing)
 
     def _planned(self, row: Row, plan: Planned) -> Entry:
         entry: Entry = {"planned_with": self.source, "costs": plan.describe(self._stage_layers)}
@@ -206,9 +217,7 @@ class _Measuring:
     @cached_property
     def _eight_bits(self) -> dict[str, float]:
         """BitOPs by layer of the board's own plan for 8 bits."""
-        network = self.halves[0].choose(EIGHT_BITS)
-        assert not isinstance(network, DividedNetwork)
-        return bitops_by_layer(self._plan(EIGHT_BITS, network).selections)
+        return bitops_by_layer(self._plan(EIGHT_BITS, self._networks(EIGHT_BITS)).selections)
 
     @cached_property
     def halves(self) -> tuple[Half, Half]:
