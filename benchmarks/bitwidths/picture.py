@@ -23,6 +23,9 @@ _SECTIONS = {
 
 _BASELINES = ("equal BitOPs", "#a0a0a0", "x")
 
+_LEAST_DISTANCE = 0.035
+"""Of points with names, as a share of the width."""
+
 _SHOWN_POINTS = 14
 """Rows that lose more would press the others together: they lie below the picture."""
 
@@ -60,6 +63,18 @@ def _share_of_cycles(reference: Figures, row: Figures) -> float | None:
     return row.cycles / reference.cycles if row.cycles and reference.cycles else None
 
 
+def _label(axes: Any, best: Sequence[tuple[float | None, Figures]]) -> None:
+    """Names slanting downwards; of points so near each other that these would overlap, the first."""
+    low, high = axes.get_xlim()
+    style = {"fontsize": 6.5, "rotation": -40, "rotation_mode": "anchor", "va": "top", "clip_on": True}
+    last = -1.0
+    for place, figures in sorted(best, key=lambda item: item[0] or 0.0):
+        if place is None or place - last < _LEAST_DISTANCE * (high - low):
+            continue
+        last = place
+        axes.annotate(figures.row.label, (place, figures.top1), xytext=(3, -3), textcoords="offset points", **style)
+
+
 def _panel(axes: Any, found: CaseFigures, title: str, cost: Callable[[Figures], float | None]) -> None:
     """All rows with this cost; bars are the standard error of the difference to 8 bits."""
     for section, (label, colour, mark) in {**_SECTIONS, "": _BASELINES}.items():
@@ -71,10 +86,7 @@ def _panel(axes: Any, found: CaseFigures, title: str, cost: Callable[[Figures], 
             axes.errorbar(places, heights, errors, label=label, **look)
     best = unbeaten(found.rows, cost)
     axes.step([cost(f) for f in best], [f.top1 for f in best], where="pre", color="#888888", linewidth=1, zorder=1)
-    for figures in best:
-        place = (cost(figures), figures.top1)
-        style = {"fontsize": 6.5, "xytext": (4, -9), "textcoords": "offset points", "annotation_clip": True}
-        axes.annotate(figures.row.label, place, **style)
+    _label(axes, [(cost(figures), figures) for figures in best])
     axes.axhline(found.float_top1, color="#bbbbbb", linewidth=0.8, linestyle=":", zorder=0)
     right = ("axes fraction", "data")
     axes.annotate("float", (1, found.float_top1), xycoords=right, fontsize=7, ha="right", va="bottom")
