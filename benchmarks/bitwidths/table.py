@@ -76,6 +76,10 @@ def caption(found: CaseFigures) -> str:
     )
 
 
+_HINT = "\n  hint:"
+"""Where that part of an error starts."""
+
+
 def problems(found: CaseFigures) -> list[str]:
-    """Rows without figures, and why."""
-    return [f"{name}: {why}" for name, why in found.problems.items()]
+    """Rows without figures, and why; not what to do about it, which names files of the machine."""
+    return [f"{name}: {why.partition(_HINT)[0]}" for name, why in found.problems.items()]
