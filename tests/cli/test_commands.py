@@ -158,6 +158,7 @@ def test_next_steps_can_be_pasted(
     assert "quantmcu boards   (all boards)" in text
 
 
+@pytest.mark.slow
 def test_a_board_of_ones_own(quantmcu_command: Command, tmp_path: Path) -> None:
     from quantmcu.resources import data_folder
 

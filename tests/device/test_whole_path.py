@@ -50,6 +50,7 @@ def test_commands_on_a_device(network: Result, tmp_path: Path, capsys: pytest.Ca
     assert (result["bytes_compared"], result["differing_bytes"]) == (400, 0)
 
 
+@pytest.mark.slow
 def test_a_bad_line(network: Result, impatient: None) -> None:
     """100 images over a line that loses, doubles and flips bytes and swallows frames: each answer is right."""
     with plugged_in(network, seed=1, lost=1e-4, doubled=1e-4, flipped=2e-4, lost_bursts=0.01) as board:
@@ -75,6 +76,7 @@ def test_resets_and_a_bad_line(network: Result, impatient: None) -> None:
         assert board.damage.done > 3
 
 
+@pytest.mark.slow
 def test_a_board_that_stalls_and_comes_back(network: Result, impatient: None) -> None:
     with plugged_in(network) as board:
         stalled_at = 0.0

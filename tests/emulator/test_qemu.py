@@ -24,7 +24,7 @@ def receive(qemu, wanted):
 
 
 @pytest.mark.qemu
-@pytest.mark.parametrize("board", ["qemu-m4", "qemu-m7"])
+@pytest.mark.parametrize("board", [pytest.param("qemu-m4", marks=pytest.mark.slow), "qemu-m7"])
 def test_qemu_and_the_emulator_agree(board, tmp_path):
     """Also on the registers that a fault handler sees."""
     emulator = start(tmp_path, board)

@@ -37,6 +37,7 @@ def branches(result: Result) -> list[tuple[int, int, str, float, int]]:
     return [(b["row"], b["column"], b["class"], b["share"], b["bits"]["r1"]) for b in result.data["plan"]["branches"]]
 
 
+@pytest.mark.slow
 @pytest.mark.gcc
 def test_dynamic(small_model: Path, quiet_and_loud: Path, tmp_path: Path) -> None:
     result = compiled(small_model, "nucleo-f767", quiet_and_loud, tmp_path / "out", vdpc="dynamic")

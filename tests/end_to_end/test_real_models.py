@@ -98,8 +98,9 @@ def test_demo_model_built_with_zig(tmp_path):
     assert_stack_and_alignment(result)
 
 
+@pytest.mark.slow
 @pytest.mark.qemu
-@pytest.mark.parametrize("board", [pytest.param("qemu-m4", marks=pytest.mark.slow), "qemu-m7"])
+@pytest.mark.parametrize("board", ["qemu-m4", "qemu-m7"])
 def test_demo_model_in_qemu(board, tmp_path):
     result = compiled(demo_model(), board, tmp_path)
     assert_bit_exact(result, ("qemu",), 3)
