@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from quantmcu.codegen.flash_limits import MOST_CYCLES_PER_BYTE
@@ -31,13 +32,16 @@ class StepCost:
 
     Attributes:
         kernels: the fastest, then slower ones of ever fewer constants, each byte saved dearer than the one before.
-        savings: what each of them saves of the one before it: cycles it adds for each byte, bytes.
         shared: the fastest kernel without generated code.
     """
 
     kernels: tuple[KernelCost, ...]
-    savings: tuple[tuple[float, int], ...]
     shared: KernelCost
+
+    @cached_property
+    def savings(self) -> tuple[tuple[float, int], ...]:
+        """What each kernel saves of the one before it: cycles it adds for each byte, bytes."""
+        return tuple((_price(wide, small), _saved(wide, small)) for wide, small in pairwise(self.kernels))
 
 
 class JointCycles:
@@ -137,8 +141,7 @@ def _step_cost(contexts: Contexts, facts: Facts) -> StepCost:
             found.append(cost)
     impossible = KernelCost(math.inf, FlashFacts(0, {}))
     hull = _hull(found) or [impossible]
-    savings = tuple((_price(wide, small), _saved(wide, small)) for wide, small in pairwise(hull))
-    return StepCost(tuple(hull), savings, shared or impossible)
+    return StepCost(tuple(hull), shared or impossible)
 
 
 def _hull(frontier: Sequence[KernelCost]) -> list[KernelCost]:

@@ -77,9 +77,9 @@ def _windowed(
 
 def with_pads(step: steps.Step, pads: Pads) -> steps.Step:
     """`step` with this padding, if it pads at all; the same object where nothing changes: kernels remember steps."""
-    if getattr(step, "pads", pads) == pads:
+    if not isinstance(step, steps.Convolution | steps.MaxPool | steps.AveragePool) or step.pads == pads:
         return step
-    return replace(step, pads=pads)  # type: ignore[call-arg]
+    return replace(step, pads=pads)
 
 
 def _convolution(step: steps.Convolution, inputs: tuple[Value, ...], region: Region) -> RegionStep:
