@@ -13,7 +13,7 @@ import onnx
 from quantmcu.accuracy_drop import OPTION, DropLimit, check_drop
 from quantmcu.bitwidths import BitChooser, QuantizedNetwork
 from quantmcu.bitwidths.measured import measured_cost
-from quantmcu.build import BuildResult, build_project, build_to_fit, require_folder, write_project
+from quantmcu.build import BuildResult, FlashOverflowError, build_project, build_to_fit, require_folder, write_project
 from quantmcu.build.harness import harness_files, require_harness
 from quantmcu.build.toolchain import require_compiler
 from quantmcu.codegen.emit import EmittedModel, emit_model
@@ -35,7 +35,7 @@ from quantmcu.export import export_onnx
 from quantmcu.frontend import load_onnx, read_network
 from quantmcu.held_out import held_out_split
 from quantmcu.ir import Graph
-from quantmcu.memory.budget import LESS_FLASH_STEPS, Budget, budget_of, check_limits, flash_error
+from quantmcu.memory.budget import Budget, budget_of, check_limits, flash_error
 from quantmcu.output_folder import check_output, fingerprints, replacing_folder
 from quantmcu.passes import simplify
 from quantmcu.planning import PlannedNetwork
@@ -187,7 +187,7 @@ def _generate(request: CompileRequest, chooser: BitChooser, chosen: ChosenBits, 
 
 
 def _build(
-    folder: Path, request: CompileRequest, prepared: PreparedModel, network: CompiledNetwork, clock: StageClock
+    folder: Path, request: CompileRequest, prepared: PreparedModel, first: CompiledNetwork, clock: StageClock
 ) -> tuple[CompiledNetwork, BuildResult]:
     """Builds the project in `folder`.
 
@@ -198,22 +198,23 @@ def _build(
     board, limit = chooser.board, chooser.budget.flash_bytes
 
     def build(network: CompiledNetwork) -> BuildResult:
-        with clock.stage("build"):
-            heat = network.emitted.heat
-            return build_project(folder, board, toolchain=request.toolchain, heat=heat, flash_bytes=limit)
+        if network is not first:
+            with clock.stage("write"):
+                _write(folder, request, prepared, network, board)
+        try:
+            with clock.stage("build"):
+                heat = network.emitted.heat
+                return build_project(folder, board, toolchain=request.toolchain, heat=heat, flash_bytes=limit)
+        except FlashOverflowError as error:
+            missing = f"{error.missing:,} bytes of flash are missing for the code"
+            clock.note(f"{missing}: bits and kernels are chosen again with less")
+            raise
 
-    def smaller(network: CompiledNetwork, missing: int) -> CompiledNetwork | None:
-        clock.note(f"{missing:,} bytes of flash are missing for the code: bits and kernels are chosen again with less")
-        for more in LESS_FLASH_STEPS:  # bytes are saved by whole layers
-            less = replace(prepared, chooser=replace(chooser, budget=chooser.budget.with_less_flash(missing + more)))
-            found = _generate(request, less.chooser, _choose_bits(request, less, clock), clock)
-            if found.emitted.files != network.emitted.files:
-                with clock.stage("write"):
-                    _write(folder, request, prepared, found, board)
-                return found
-        return None
+    def smaller(missing: int) -> CompiledNetwork:
+        less = replace(prepared, chooser=replace(chooser, budget=chooser.budget.with_less_flash(missing)))
+        return _generate(request, less.chooser, _choose_bits(request, less, clock), clock)
 
-    return build_to_fit(network, build, smaller)
+    return build_to_fit(first, build, smaller, lambda network: network.emitted.files)
 
 
 def _write(

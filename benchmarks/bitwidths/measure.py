@@ -33,7 +33,6 @@ from quantmcu.errors import QuantMCUError, UsageError
 from quantmcu.frontend import load_onnx, read_network
 from quantmcu.ir import Graph
 from quantmcu.measurement import source_commit
-from quantmcu.memory.budget import LESS_FLASH_STEPS
 from quantmcu.passes import simplify
 from quantmcu.program.serialize import load_program, save_program
 from quantmcu.targets import load_board
@@ -147,7 +146,8 @@ class _Measuring:
             chosen, costs = build_to_fit(
                 self._networks(row),
                 lambda chosen: self._planned(row, self._plan(row, chosen)),
-                lambda chosen, missing: self._smaller(row, chosen, missing),
+                lambda missing: self._networks(row, missing),
+                lambda chosen: self._plan(row, chosen).emitted.files,
             )
             networks = chosen.networks
         first = networks[0]
@@ -162,15 +162,6 @@ class _Measuring:
     def _networks(self, row: Row, missing: int = 0) -> _Chosen:
         first, second = self.halves
         return _Chosen((first.choose(row, missing), second.choose(row, missing)), missing)
-
-    def _smaller(self, row: Row, chosen: _Chosen, missing: int) -> _Chosen | None:
-        """As `compile` does, where the linker misses flash."""
-        known = self._plan(row, chosen).emitted.files
-        for more in LESS_FLASH_STEPS:
-            found = self._networks(row, missing + more)
-            if self._plan(row, found).emitted.files != known:
-                return found
-        return None
 
     def _plan(self, row: Row, chosen: _Chosen) -> Planned:
         """Of the first half's network."""

@@ -8,13 +8,15 @@ from typing import TypeVar
 from quantmcu.build.failures import FlashOverflowError
 
 _MOST_BUILDS = 4
+_STEPS = (0, *(1024 * n for n in (8, 16, 32, 64)))
+"""Beyond what the linker misses, since bytes are saved by whole layers: tried in turn until something changes."""
 
 Plan = TypeVar("Plan")
 Built = TypeVar("Built")
 
 
 def build_to_fit(
-    plan: Plan, build: Callable[[Plan], Built], smaller: Callable[[Plan, int], Plan | None]
+    plan: Plan, build: Callable[[Plan], Built], smaller: Callable[[int], Plan], content: Callable[[Plan], object]
 ) -> tuple[Plan, Built]:
     """What was built in the end, and its plan.
 
@@ -23,7 +25,8 @@ def build_to_fit(
     Args:
         plan: to try first.
         build: raises FlashOverflowError where the plan does not fit.
-        smaller: given the last plan and the bytes of flash that were missing so far in all, another plan, or None.
+        smaller: another plan, given the bytes of flash that are missing.
+        content: of the firmware of a plan: it takes another one to try again.
 
     Raises:
         FlashOverflowError: no plan fits.
@@ -34,7 +37,9 @@ def build_to_fit(
             return plan, build(plan)
         except FlashOverflowError as error:
             missing += error.missing
-            other = smaller(plan, missing)
+            known = content(plan)
+            others = (smaller(missing + more) for more in _STEPS)
+            other = next((other for other in others if content(other) != known), None)
             if other is None:
                 raise
             plan = other

@@ -29,9 +29,6 @@ bits. The budget counts 24 KiB; a 24th of the flash is 85 KiB more. Less room fo
 weights of another layer with 4 bits do.
 """
 
-LESS_FLASH_STEPS = (0, *(1024 * n for n in (8, 16, 32, 64)))
-"""Beyond what the linker misses: tried in turn until something changes."""
-
 _NAMED_ARRAYS = 4
 
 

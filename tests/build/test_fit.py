@@ -38,21 +38,28 @@ def test_what_is_missing_adds_up() -> None:
     """Each plan is told all that was missing so far; the first that fits is built."""
     asked = []
 
-    def smaller(size: int, missing: int) -> int:
+    def smaller(missing: int) -> int:
         asked.append(missing)
-        return size - 7
+        return 113 - missing
 
-    assert build_to_fit(110, build, smaller) == (96, "96 bytes")
+    assert build_to_fit(110, build, smaller, str) == (100, "100 bytes")
     assert asked == [10, 13]
-    assert build_to_fit(100, build, smaller) == (100, "100 bytes")
+    assert build_to_fit(100, build, smaller, str) == (100, "100 bytes")
+    assert asked == [10, 13]
+
+
+def test_more_than_is_missing_is_given_up_until_something_changes() -> None:
+    """Layers are large."""
+    assert build_to_fit(110, build, lambda missing: 110 if missing < 16000 else 90, str) == (90, "90 bytes")
 
 
 def test_where_nothing_is_smaller_the_first_error_stays() -> None:
     """And where plans stay too large, that of the last one."""
     with pytest.raises(FlashOverflowError, match=r"^flash: 10 too many$"):
-        build_to_fit(110, build, lambda size, missing: None)
+        build_to_fit(110, build, lambda missing: 110, str)
+    sizes = iter((109, 108, 107))
     with pytest.raises(FlashOverflowError, match=r"^flash: 7 too many$"):
-        build_to_fit(110, build, lambda size, missing: size - 1)
+        build_to_fit(110, build, lambda missing: next(sizes), str)
 
 
 @pytest.mark.slow
